@@ -1,0 +1,112 @@
+package event
+
+import (
+	"log/slog"
+	"time"
+)
+
+// ProbeSeen: the connection ended before a byte arrived. Health checks and
+// scanners do that; it is no failure.
+type ProbeSeen struct {
+	Reason   Reason // TCPProbe or TCPReset
+	Duration time.Duration
+}
+
+// Name returns "probe".
+func (ProbeSeen) Name() string { return "probe" }
+
+// Level returns [Probe].
+func (ProbeSeen) Level() Level { return Probe }
+
+// AppendAttrs implements [Body].
+func (b ProbeSeen) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("kind", b.Reason.String()), ms("duration_ms", b.Duration))
+}
+
+// LimitHit: a connection was turned away, or made to wait, by one of our limits.
+type LimitHit struct {
+	Reason Reason // one of the limit class
+	Value  int    // the limit's value
+	Key    string // the setting that holds it
+	Action string // close or wait
+}
+
+// Name returns "limit.hit".
+func (LimitHit) Name() string { return "limit.hit" }
+
+// Level returns [Warn].
+func (LimitHit) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b LimitHit) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, slog.String("limit", b.Reason.String()), slog.Int("value", b.Value), slog.String("action", b.Action))
+	return text(dst, "key", b.Key)
+}
+
+// Cause is what ended a connection that had been let in, or kept one out. The
+// list is closed.
+type Cause string
+
+// The causes. A clean end is a FIN (with close_notify on a TLS leg) from each
+// side, whoever came first.
+const (
+	CauseClean             Cause = "clean"
+	CauseTruncated         Cause = "truncated"          // the client's FIN came without close_notify
+	CauseClientReset       Cause = "client_reset"       // the client sent RST, or vanished while we wrote
+	CauseUpstreamReset     Cause = "upstream_reset"     // the upstream sent RST
+	CauseClientAlert       Cause = "client_alert"       // the client sent a fatal alert after the handshake
+	CauseIdle              Cause = "idle_timeout"       // timeouts.idle
+	CauseHalfClose         Cause = "half_close_timeout" // timeouts.half_close
+	CauseLifetime          Cause = "max_lifetime"       // timeouts.max_lifetime
+	CauseDrain             Cause = "shutdown"           // the proxy was stopped and the drain's time was over
+	CauseProbe             Cause = "probe"              // it never spoke
+	CauseRefused           Cause = "refused"            // we refused the client
+	CauseHandshakeBroken   Cause = "handshake_broken"   // the client left, broke off or ran out of time
+	CauseUpstreamFailed    Cause = "upstream_failed"    // no upstream could be dialed
+	CauseLimit             Cause = "limit"              // one of our limits
+	CauseClientTLSViolated Cause = "client_tls_violation"
+	CauseInternal          Cause = "internal" // a fault of ours
+)
+
+// ConnClosed: the connection is over; nothing follows in its journal. It stands
+// alone.
+type ConnClosed struct {
+	Reason   Reason // [OK] where the handshake was well and the upstream was reached
+	Cause    Cause
+	By       string // whose hand it was: client, upstream, idle, lifetime, drain, error
+	How      How    // what ended it: fin, rst, timeout, alert
+	Detail   string // the error behind it, where there was one
+	BytesIn  int64  // payload from the client that reached the upstream
+	BytesOut int64  // payload from the upstream that reached the client
+	WireIn   int64  // bytes read from the client's TCP connection, TLS included
+	WireOut  int64
+	Duration time.Duration
+	Identity string
+	Upstream string // the address dialed; "" where none was
+	Kernel   *TCPInfo
+}
+
+// Name returns "conn.closed".
+func (ConnClosed) Name() string { return "conn.closed" }
+
+// Level returns [Info], and [Probe] for a connection that never spoke.
+func (b ConnClosed) Level() Level {
+	if b.Cause == CauseProbe {
+		return Probe
+	}
+	return Info
+}
+
+// AppendAttrs implements [Body].
+func (b ConnClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("cause", string(b.Cause)),
+		slog.String("by", b.By), slog.String("how", string(b.How)))
+	dst = text(dst, "detail", b.Detail)
+	dst = append(dst, slog.Int64("bytes_in", b.BytesIn), slog.Int64("bytes_out", b.BytesOut),
+		slog.Int64("wire_in", b.WireIn), slog.Int64("wire_out", b.WireOut), ms("duration_ms", b.Duration))
+	dst = text(text(dst, "identity", b.Identity), "upstream", b.Upstream)
+	if k := b.Kernel; k != nil {
+		dst = append(dst, slog.Int64("tcp.retransmits", int64(k.Retransmits)), slog.Int64("tcp.rtt_us", k.RTT.Microseconds()))
+	}
+	return dst
+}

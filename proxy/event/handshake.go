@@ -1,0 +1,158 @@
+package event
+
+import (
+	"log/slog"
+	"time"
+)
+
+// TLSState is what a finished, or unfinished, handshake had agreed on. Fields
+// are empty where it did not get so far.
+type TLSState struct {
+	Version    string `json:"version,omitempty"` // "1.2", "1.3"
+	Cipher     string `json:"cipher,omitempty"`
+	Group      string `json:"group,omitempty"`
+	ServerName string `json:"sni,omitempty"`
+	ALPN       string `json:"alpn,omitempty"`
+	Resumed    bool   `json:"resumed"`
+}
+
+func (t TLSState) appendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = text(text(text(dst, "tls.protocol.version", t.Version), "tls.cipher", t.Cipher), "tls.curve", t.Group)
+	dst = text(text(dst, "server.address", t.ServerName), "tls.next_protocol", t.ALPN)
+	if t.Version != "" {
+		dst = append(dst, slog.Bool("tls.resumed", t.Resumed))
+	}
+	return dst
+}
+
+// HandshakeOK: the client is let in. It stands alone: whoever reads only this
+// line knows who came.
+type HandshakeOK struct {
+	Duration time.Duration // from accept
+	Auth     string        // what the certificate counted for: verified, flagged, missing, none
+	Identity string        // the client's name, verified unless Auth says flagged; "" where there is none
+	Rule     string        // the policy rule that decided; "" where none did
+	TLS      TLSState
+	Leaf     *Certificate // nil where the client presented none
+}
+
+// Name returns "handshake.ok".
+func (HandshakeOK) Name() string { return "handshake.ok" }
+
+// Level returns [Info].
+func (HandshakeOK) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b HandshakeOK) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, ms("duration_ms", b.Duration), slog.String("auth", b.Auth))
+	dst = text(text(dst, "identity", b.Identity), "rule", b.Rule)
+	return b.Leaf.appendAttrs(b.TLS.appendAttrs(dst), "client")
+}
+
+// Failure is the whole story of a refusal; [HandshakeFailed] and
+// [HandshakeReported] share it.
+type Failure struct {
+	Reason        Reason
+	By            Side          // who gave up; "" where nobody's hand was in it
+	Detail        string        // one plain sentence about this very case
+	LibraryError  string        // the library's own words, which may mislead
+	Confidence    string        // "" for certain; likely or possible where the reason is inferred
+	LastMessage   string        // the last handshake message seen, "" where none was
+	Alert         *Alert        // the alert sent or received; nil where there was none
+	AdvertisedCAs []string      // whose certificates we said we accept
+	Received      []byte        // the first bytes, where they were not TLS; at most 16
+	Duration      time.Duration // from accept
+	TLS           TLSState
+	Chain         []Certificate // as presented; the refused certificate first
+}
+
+func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
+	x := f.Reason.Explain()
+	dst = append(dst, slog.String("reason", f.Reason.String()), slog.String("error.type", f.Reason.String()))
+	dst = text(dst, "by", string(f.By))
+	dst = text(dst, "diagnosis", x.What)
+	dst = text(dst, "detail", f.Detail)
+	dst = text(dst, "fix", x.Fix())
+	dst = text(dst, "error.message", f.LibraryError)
+	dst = text(text(dst, "confidence", f.Confidence), "last_message", f.LastMessage)
+	if a := f.Alert; a != nil {
+		dst = append(dst, slog.String("alert.direction", string(a.Direction)), slog.Int("alert.code", int(a.Code)),
+			slog.String("alert", a.Description), slog.Bool("alert.encrypted", a.Encrypted))
+	}
+	dst = texts(dst, "advertised_cas", f.AdvertisedCAs)
+	if len(f.Received) > 0 {
+		dst = append(dst, slog.String("received", printable(f.Received)))
+	}
+	dst = append(dst, ms("duration_ms", f.Duration))
+	dst = f.TLS.appendAttrs(dst)
+	if len(f.Chain) > 0 {
+		dst = append(f.Chain[0].appendAttrs(dst, "client"), slog.Int("chain_n", len(f.Chain)))
+	}
+	return dst
+}
+
+// printable shows bytes of an unknown protocol: printable ASCII as it is, the
+// rest as dots.
+func printable(b []byte) string {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			c = '.'
+		}
+		out[i] = c
+	}
+	return string(out)
+}
+
+// HandshakeFailed: the client was not let in, or left before it could be. It
+// stands alone.
+type HandshakeFailed struct{ Failure }
+
+// Name returns "handshake.failed".
+func (HandshakeFailed) Name() string { return "handshake.failed" }
+
+// Level returns [Warn], and [Error] where the fault is ours.
+func (b HandshakeFailed) Level() Level {
+	if b.Reason == ServerConfig || b.Reason == Internal {
+		return Error
+	}
+	return Warn
+}
+
+// AppendAttrs implements [Body].
+func (b HandshakeFailed) AppendAttrs(dst []slog.Attr) []slog.Attr { return b.Failure.appendAttrs(dst) }
+
+// HandshakeReported: the client would have been refused, were the policy
+// enforced; the connection went on (enforcement: report).
+type HandshakeReported struct{ Failure }
+
+// Name returns "handshake.reported".
+func (HandshakeReported) Name() string { return "handshake.reported" }
+
+// Level returns [Warn].
+func (HandshakeReported) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b HandshakeReported) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return b.Failure.appendAttrs(dst)
+}
+
+// PolicyDecision: who may pass was decided, after Finished.
+type PolicyDecision struct {
+	Action      string // allow or deny
+	Rule        string // the deciding rule; "default" where none matched
+	Enforcement string // enforce or report
+	Auth        string // verified, flagged, missing, none
+}
+
+// Name returns "policy.decision".
+func (PolicyDecision) Name() string { return "policy.decision" }
+
+// Level returns [Phase].
+func (PolicyDecision) Level() Level { return Phase }
+
+// AppendAttrs implements [Body].
+func (b PolicyDecision) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("rule", b.Rule), slog.String("action", b.Action),
+		slog.String("enforcement", b.Enforcement), slog.String("auth", b.Auth))
+}

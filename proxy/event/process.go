@@ -1,0 +1,258 @@
+package event
+
+import (
+	"log/slog"
+	"time"
+)
+
+// ProxyStart: the process has begun and read its configuration.
+type ProxyStart struct {
+	Version string
+	Go      string
+	Config  string // the file; "" where flags and environment were enough
+	PID     int
+}
+
+// Name returns "proxy.start".
+func (ProxyStart) Name() string { return "proxy.start" }
+
+// Level returns [Info].
+func (ProxyStart) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b ProxyStart) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, slog.String("version", b.Version), slog.String("go", b.Go), slog.Int("pid", b.PID))
+	return text(dst, "config", b.Config)
+}
+
+// ListenerReady is one line of [ProxyReady].
+type ListenerReady struct {
+	Name       string `json:"name"`
+	Address    string `json:"address"`
+	Upstream   string `json:"upstream"`
+	ClientAuth string `json:"client_auth"`
+}
+
+// ProxyReady: every listener is open.
+type ProxyReady struct {
+	Listeners []ListenerReady
+	Duration  time.Duration // from the process's start
+}
+
+// Name returns "proxy.ready".
+func (ProxyReady) Name() string { return "proxy.ready" }
+
+// Level returns [Info].
+func (ProxyReady) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b ProxyReady) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.Any("listeners", b.Listeners), ms("duration_ms", b.Duration))
+}
+
+// ProxyDraining: no new connections are taken; the open ones may finish.
+type ProxyDraining struct {
+	Active  int
+	Timeout time.Duration
+}
+
+// Name returns "proxy.draining".
+func (ProxyDraining) Name() string { return "proxy.draining" }
+
+// Level returns [Info].
+func (ProxyDraining) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b ProxyDraining) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.Int("active", b.Active), slog.Float64("timeout_ms", float64(b.Timeout.Milliseconds())))
+}
+
+// ProxyStop: the process is about to exit.
+type ProxyStop struct {
+	Drained  int // connections that ended by themselves while draining
+	Cut      int // connections that were cut
+	Duration time.Duration
+}
+
+// Name returns "proxy.stop".
+func (ProxyStop) Name() string { return "proxy.stop" }
+
+// Level returns [Info].
+func (ProxyStop) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b ProxyStop) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.Int("drained", b.Drained), slog.Int("cut", b.Cut), ms("duration_ms", b.Duration))
+}
+
+// ConfigLoaded: a new configuration is in force.
+type ConfigLoaded struct {
+	Trigger string   // signal, file
+	Changed []string // keys that differ from before
+}
+
+// Name returns "config.loaded".
+func (ConfigLoaded) Name() string { return "config.loaded" }
+
+// Level returns [Info].
+func (ConfigLoaded) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b ConfigLoaded) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return texts(append(dst, slog.String("trigger", b.Trigger)), "changed", b.Changed)
+}
+
+// ConfigRejected: a new configuration, or a file it names, was no good; what was
+// in force stays in force, whole.
+type ConfigRejected struct {
+	Trigger      string
+	Findings     []string
+	NeedsRestart []string // keys that changed and only take effect at a start
+}
+
+// Name returns "config.rejected".
+func (ConfigRejected) Name() string { return "config.rejected" }
+
+// Level returns [Error].
+func (ConfigRejected) Level() Level { return Error }
+
+// AppendAttrs implements [Body].
+func (b ConfigRejected) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, slog.String("trigger", b.Trigger), slog.String("in_force", "the previous configuration"))
+	return texts(texts(dst, "findings", b.Findings), "needs_restart", b.NeedsRestart)
+}
+
+// CertLoaded: a certificate or a set of CAs is in use from now on.
+type CertLoaded struct {
+	Kind     string // server, client_ca
+	Key      string // where the configuration names it
+	File     string
+	Subject  string
+	Serial   string
+	NotAfter time.Time
+	DaysLeft int
+	Count    int // certificates in it
+}
+
+// Name returns "cert.loaded".
+func (CertLoaded) Name() string { return "cert.loaded" }
+
+// Level returns [Info].
+func (CertLoaded) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b CertLoaded) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("kind", b.Kind), slog.String("key", b.Key), slog.String("file", b.File),
+		slog.String("subject", b.Subject), slog.String("serial", b.Serial), slog.Time("not_after", b.NotAfter),
+		slog.Int("days_left", b.DaysLeft), slog.Int("count", b.Count))
+}
+
+// CertWarning: a certificate in use will soon, or does already, need attention.
+type CertWarning struct {
+	Kind   string
+	Key    string
+	File   string
+	Detail string
+}
+
+// Name returns "cert.warning".
+func (CertWarning) Name() string { return "cert.warning" }
+
+// Level returns [Warn].
+func (CertWarning) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b CertWarning) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("kind", b.Kind), slog.String("key", b.Key), slog.String("file", b.File), slog.String("detail", b.Detail))
+}
+
+// SocketOption: what was asked of the kernel for one socket option, and what it
+// says it does.
+type SocketOption struct {
+	Listener string
+	Upstream string
+	Object   string // listener, client, upstream
+	Option   string // the kernel's name, "TCP_KEEPIDLE"
+	Key      string // the setting's key
+	Asked    string // "" where nothing was asked
+	Got      string
+	Need     string // the capability that is missing, where the kernel refused
+	Note     string // why Got differs from Asked
+	Err      string // the kernel's refusal
+}
+
+// Name returns "tcp.option".
+func (SocketOption) Name() string { return "tcp.option" }
+
+// Level returns [Warn] where the kernel refused, else [Debug].
+func (b SocketOption) Level() Level {
+	if b.Err != "" {
+		return Warn
+	}
+	return Debug
+}
+
+// AppendAttrs implements [Body].
+func (b SocketOption) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = text(text(dst, "listener", b.Listener), "upstream", b.Upstream)
+	dst = append(dst, slog.String("object", b.Object), slog.String("option", b.Option), slog.String("key", b.Key),
+		slog.String("asked", b.Asked), slog.String("effective", b.Got))
+	return text(text(text(dst, "note", b.Note), "error", b.Err), "needs", b.Need)
+}
+
+// AcceptPaused: accept failed for want of something on this machine, and is
+// tried again after a pause. The listener stays open; clients wait in the
+// kernel's queue.
+type AcceptPaused struct {
+	Listener string
+	Reason   Reason
+	Detail   string
+	Pause    time.Duration
+}
+
+// Name returns "accept.paused".
+func (AcceptPaused) Name() string { return "accept.paused" }
+
+// Level returns [Error]: it is ours, and there is something to do.
+func (AcceptPaused) Level() Level { return Error }
+
+// AppendAttrs implements [Body].
+func (b AcceptPaused) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	x := b.Reason.Explain()
+	return append(dst, slog.String("listener", b.Listener), slog.String("reason", b.Reason.String()),
+		slog.String("detail", b.Detail), slog.String("fix", x.Fix()), ms("pause_ms", b.Pause))
+}
+
+// LogDropped: the log could not keep up, and this many events are missing from it.
+type LogDropped struct {
+	Events uint64
+}
+
+// Name returns "log.dropped".
+func (LogDropped) Name() string { return "log.dropped" }
+
+// Level returns [Warn].
+func (LogDropped) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b LogDropped) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.Uint64("events", b.Events))
+}
+
+// Panic: a fault of ours in one connection. That connection is over; the others
+// go on.
+type Panic struct {
+	Value string
+	Stack string
+}
+
+// Name returns "conn.panic".
+func (Panic) Name() string { return "conn.panic" }
+
+// Level returns [Error].
+func (Panic) Level() Level { return Error }
+
+// AppendAttrs implements [Body].
+func (b Panic) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("panic", b.Value), slog.String("stack", b.Stack))
+}
