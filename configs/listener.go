@@ -1,0 +1,130 @@
+package configs
+
+import "time"
+
+// Listener is one place where clients are accepted.
+type Listener struct {
+	// Where to listen: host:port, unix:PATH, or systemd:NAME for a socket systemd passes. Loopback until you change it.
+	Address string `mapstructure:"address" is:"listen" short:"--listen"`
+	// Where admitted connections go: a name under upstreams, or host:port or unix:PATH directly.
+	Upstream string `mapstructure:"upstream" is:"upstream" reload:"connections" short:"--upstream"`
+	// The PROXY protocol header a load balancer in front may send.
+	ProxyProtocol AcceptProxy `mapstructure:"proxy_protocol"`
+	// What a plain HTTP request on the TLS port gets: explain answers 400 with a sentence, close says nothing.
+	PlainHTTP string `mapstructure:"plain_http" enum:"explain|close" reload:"connections"`
+	// Server certificates and what TLS may negotiate.
+	TLS ListenerTLS `mapstructure:"tls" reload:"connections"`
+	// Which client certificates are asked for and accepted.
+	ClientAuth ClientAuth `mapstructure:"client_auth" reload:"connections"`
+	// How long each stage of a connection may take.
+	Timeouts Timeouts `mapstructure:"timeouts" reload:"connections"`
+	// How much is admitted at once.
+	Limits Limits `mapstructure:"limits" reload:"connections"`
+	// Options of the listening socket and of the connections accepted from it.
+	Socket ListenerSocket `mapstructure:"socket"`
+}
+
+// AcceptProxy is about the PROXY protocol header (versions 1 and 2) that
+// carries the client's address through a load balancer.
+type AcceptProxy struct {
+	// Whether a header is read: none, optional, require.
+	Accept string `mapstructure:"accept" enum:"none|optional|require"`
+	// Addresses and CIDRs that may send the header.
+	Trusted []string `mapstructure:"trusted" is:"cidr"`
+	// How long to wait for the header.
+	Timeout time.Duration `mapstructure:"timeout" min:"1ms"`
+}
+
+// ListenerTLS is the server's side of TLS.
+type ListenerTLS struct {
+	// Certificates by name; the one whose names fit the client's SNI is served, else the first. One called default exists unless others are named.
+	Certificates map[string]Certificate `mapstructure:"certificates" names:"default"`
+	// CertificateNames holds the names of Certificates in the order they were given.
+	CertificateNames []string `mapstructure:"-"`
+	// Lowest TLS version accepted.
+	MinVersion string `mapstructure:"min_version" enum:"1.2|1.3"`
+	// Highest TLS version accepted.
+	MaxVersion string `mapstructure:"max_version" enum:"1.2|1.3"`
+	// Cipher suites for TLS 1.2, IANA names; empty is Go's choice. Those of TLS 1.3 are fixed.
+	CipherSuites []string `mapstructure:"cipher_suites" is:"cipher_suite"`
+	// Key exchange groups that may be used; empty is Go's choice, X25519MLKEM768 first. Go decides the order.
+	Curves []string `mapstructure:"curves" enum:"X25519MLKEM768|SecP256r1MLKEM768|SecP384r1MLKEM1024|X25519|P-256|P-384|P-521"`
+	// Application protocols offered; empty negotiates none and passes what comes.
+	ALPN []string `mapstructure:"alpn" is:"alpn"`
+	// What a client gets whose SNI fits no certificate: default (the first certificate) or reject.
+	UnknownSNI string `mapstructure:"unknown_sni" enum:"default|reject"`
+	// Let clients resume sessions. A resumed handshake has no Certificate message.
+	SessionTickets bool `mapstructure:"session_tickets"`
+	// Check chain, expiry, revocation and policy again when a session is resumed.
+	TicketPolicyRecheck bool `mapstructure:"ticket_policy_recheck"`
+}
+
+// Certificate is a certificate chain with its private key.
+type Certificate struct {
+	// PEM file with the certificate, then its intermediates.
+	Cert string `mapstructure:"cert" is:"path" short:"--cert"`
+	// PEM file with the private key.
+	Key string `mapstructure:"key" is:"path" short:"--key"`
+}
+
+// ClientAuth is about the client's certificate.
+type ClientAuth struct {
+	// Whether a client certificate is asked for: none, request (verified if given), require.
+	Mode string `mapstructure:"mode" enum:"none|request|require" short:"--client-auth"`
+	// What a refusal does: enforce it, or report it (let the client through, log and count what would be refused).
+	Enforcement string `mapstructure:"enforcement" enum:"enforce|report"`
+	// With mode request, what a certificate that does not verify does: reject the client, or flag its identity as unverified.
+	OnInvalid string `mapstructure:"on_invalid" enum:"reject|flag"`
+	// Trust anchors for client certificates, PEM files or directories of them.
+	CA []string `mapstructure:"ca" is:"path" short:"--client-ca"`
+	// Intermediate certificates that help to build chains; they are not trusted by themselves.
+	Intermediates []string `mapstructure:"intermediates" is:"path"`
+	// Send the names of the CAs to the client; false sends an empty list, and clients offer whatever certificate they have.
+	AdvertiseCAs bool `mapstructure:"advertise_cas"`
+	// Certificates allowed between the client's and the trust anchor.
+	MaxDepth int `mapstructure:"max_depth" unit:"certificates" max:"16"`
+	// Largest Certificate message accepted from a client.
+	MaxChainSize Size `mapstructure:"max_chain_size" min:"1KiB" max:"256KiB"`
+	// Certificates that were taken back.
+	Revocation Revocation `mapstructure:"revocation"`
+}
+
+// Revocation is about certificate revocation lists.
+type Revocation struct {
+	// Whether lists are asked: none, soft (a stale or missing list passes, and is counted), hard.
+	Mode string `mapstructure:"mode" enum:"none|soft|hard"`
+	// Revocation lists, PEM or DER files.
+	CRL []string `mapstructure:"crl" is:"path"`
+	// Age after which a list counts as stale although it says otherwise; 0s trusts its next update.
+	MaxAge time.Duration `mapstructure:"max_age"`
+}
+
+// Timeouts bounds the stages of a connection.
+type Timeouts struct {
+	// From accept to the verdict on the client.
+	Handshake time.Duration `mapstructure:"handshake" min:"1ms"`
+	// From accept to the client's first byte; 0s leaves silent clients to the handshake's time.
+	FirstByte time.Duration `mapstructure:"first_byte"`
+	// Time without a byte in either direction after which the connection is closed; 0s never.
+	Idle time.Duration `mapstructure:"idle"`
+	// Age at which a connection is closed; 0s never. Set it below the lifetime of short-lived certificates.
+	MaxLifetime time.Duration `mapstructure:"max_lifetime"`
+	// Time without a byte after one side has closed, until the other is closed too.
+	HalfClose time.Duration `mapstructure:"half_close" min:"1ms"`
+	// How long the socket stays after a fatal alert, so that the client can read it; 0s closes at once and loses most alerts.
+	AlertLinger time.Duration `mapstructure:"alert_linger" max:"1m"`
+}
+
+// Limits bounds how much is admitted at once.
+type Limits struct {
+	// Connections open at once.
+	MaxConnections int `mapstructure:"max_connections" unit:"connections" min:"1"`
+	// Handshakes in progress at once, which guards the CPU.
+	MaxHandshakes int `mapstructure:"max_handshakes" unit:"handshakes" min:"1"`
+	// New connections a second; 0 is unlimited.
+	AcceptRate int `mapstructure:"accept_rate" unit:"connections a second"`
+	// Connections of one client address at once; 0 is unlimited.
+	PerIPConnections int `mapstructure:"per_ip_connections" unit:"connections"`
+	// What happens to a connection over a limit: close it, or let it wait in the kernel's queue.
+	OnLimit string `mapstructure:"on_limit" enum:"close|wait"`
+}
