@@ -1,0 +1,142 @@
+package tcpwatch
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+const (
+	// synSize holds IP and TCP header with all options, 120 bytes on IPv4. IPv6
+	// extension headers may need more.
+	synSize = 256
+	// maxSYN bounds what is read of a SYN whose headers need more than synSize.
+	maxSYN = 4096
+)
+
+// reader asks the kernel with buffers of its own. Its two functions for
+// RawConn.Control are made once, because a closure for each call would be an
+// allocation for each call.
+type reader struct {
+	all, infoOnly func(fd uintptr)
+
+	cookie  uint64
+	info    [tcpwire.InfoSize]byte
+	infoLen int
+	syn     [synSize]byte
+	long    []byte // instead of syn, if that is too short
+	synLen  int
+	synErr  error
+	err     error
+}
+
+var readers = sync.Pool{New: func() any {
+	r := new(reader)
+	r.all, r.infoOnly = r.readAll, r.readInfo
+	return r
+}}
+
+func (r *reader) readAll(fd uintptr) {
+	r.readInfo(fd)
+	if r.err != nil {
+		return
+	}
+	if _, r.err = getsockopt(fd, unix.SOL_SOCKET, unix.SO_COOKIE, unsafe.Slice((*byte)(unsafe.Pointer(&r.cookie)), 8)); r.err != nil {
+		return
+	}
+	r.synLen, r.synErr = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN, r.syn[:])
+	if r.synErr == unix.EINVAL && r.synLen > synSize && r.synLen <= maxSYN {
+		// Too short a buffer leaves the SYN where it is and tells its length.
+		r.long = make([]byte, r.synLen)
+		r.synLen, r.synErr = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN, r.long)
+	}
+}
+
+func (r *reader) readInfo(fd uintptr) {
+	r.infoLen, r.err = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, r.info[:])
+}
+
+func (r *reader) release() {
+	r.long = nil
+	readers.Put(r)
+}
+
+func open(conn *net.TCPConn) (Snapshot, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	r := readers.Get().(*reader)
+	defer r.release()
+	if err := raw.Control(r.all); err != nil {
+		return Snapshot{}, err
+	}
+	now := time.Now()
+	if r.err != nil {
+		return Snapshot{}, os.NewSyscallError("getsockopt", r.err)
+	}
+	s := Snapshot{Time: now, Cookie: r.cookie}
+	if s.Info, err = tcpwire.ParseInfo(r.info[:r.infoLen]); err != nil {
+		return Snapshot{}, err
+	}
+	s.SYN, s.SYNMissing = r.segment()
+	return s, nil
+}
+
+func (r *reader) segment() (*tcpwire.Segment, error) {
+	if errors.Is(r.synErr, unix.EOPNOTSUPP) || errors.Is(r.synErr, unix.ENOPROTOOPT) {
+		return nil, fmt.Errorf("TCP_SAVED_SYN: %w: %w", r.synErr, errors.ErrUnsupported)
+	}
+	if r.synErr != nil {
+		return nil, fmt.Errorf("TCP_SAVED_SYN: %w", r.synErr)
+	}
+	if r.synLen == 0 {
+		return nil, ErrNoSYN
+	}
+	b := r.long
+	if b == nil {
+		b = r.syn[:]
+	}
+	seg, err := tcpwire.ParseSegment(b[:r.synLen])
+	if err != nil {
+		return nil, fmt.Errorf("saved SYN: %w", err)
+	}
+	return &seg, nil
+}
+
+func info(conn syscall.Conn) (tcpwire.Info, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return tcpwire.Info{}, err
+	}
+	r := readers.Get().(*reader)
+	defer r.release()
+	if err := raw.Control(r.infoOnly); err != nil {
+		return tcpwire.Info{}, err
+	}
+	if r.err != nil {
+		return tcpwire.Info{}, os.NewSyscallError("getsockopt", r.err)
+	}
+	return tcpwire.ParseInfo(r.info[:r.infoLen])
+}
+
+// getsockopt fills b and returns the length that the kernel wrote back, which
+// with EINVAL may be the one it wanted.
+func getsockopt(fd uintptr, level, opt int, b []byte) (int, error) {
+	size := uint32(len(b))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(opt),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return int(size), errno
+	}
+	return int(size), nil
+}
