@@ -1,0 +1,88 @@
+package tlswire
+
+// SignatureScheme is a signature algorithm: RFC 8446, Section 4.2.3 and IANA's TLS SignatureScheme registry. The pairs of RFC 5246, Section 7.4.1.4.1 that have no entry there are named in its manner (dsa_sha256).
+type SignatureScheme uint16
+
+// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+func (c SignatureScheme) Name() string {
+	if IsGREASE(uint16(c)) {
+		return greaseName
+	}
+	return lookup(signatureSchemeNames, uint16(c))
+}
+
+// String returns the name of c, or its number if it has none.
+func (c SignatureScheme) String() string { return show(c.Name(), uint16(c), 4) }
+
+// IsGREASE reports whether c is reserved by RFC 8701.
+func (c SignatureScheme) IsGREASE() bool { return IsGREASE(uint16(c)) }
+
+// MarshalJSON returns the number and the name of c.
+func (c SignatureScheme) MarshalJSON() ([]byte, error) { return codeJSON(uint16(c), c.Name()) }
+
+// UnmarshalJSON reads what MarshalJSON writes, or a bare number.
+func (c *SignatureScheme) UnmarshalJSON(data []byte) error {
+	n, err := codeFromJSON(data, 0xffff)
+	*c = SignatureScheme(n)
+	return err
+}
+
+var signatureSchemeNames = []codePointName{
+	{0x0101, "rsa_md5"},
+	{0x0201, "rsa_pkcs1_sha1"},
+	{0x0202, "dsa_sha1"},
+	{0x0203, "ecdsa_sha1"},
+	{0x0301, "rsa_pkcs1_sha224"},
+	{0x0302, "dsa_sha224"},
+	{0x0303, "ecdsa_sha224"},
+	{0x0401, "rsa_pkcs1_sha256"},
+	{0x0402, "dsa_sha256"},
+	{0x0403, "ecdsa_secp256r1_sha256"},
+	{0x0420, "rsa_pkcs1_sha256_legacy"},
+	{0x0501, "rsa_pkcs1_sha384"},
+	{0x0502, "dsa_sha384"},
+	{0x0503, "ecdsa_secp384r1_sha384"},
+	{0x0520, "rsa_pkcs1_sha384_legacy"},
+	{0x0601, "rsa_pkcs1_sha512"},
+	{0x0602, "dsa_sha512"},
+	{0x0603, "ecdsa_secp521r1_sha512"},
+	{0x0620, "rsa_pkcs1_sha512_legacy"},
+	{0x0704, "eccsi_sha256"},
+	{0x0705, "iso_ibs1"},
+	{0x0706, "iso_ibs2"},
+	{0x0707, "iso_chinese_ibs"},
+	{0x0708, "sm2sig_sm3"},
+	{0x0709, "gostr34102012_256a"},
+	{0x070a, "gostr34102012_256b"},
+	{0x070b, "gostr34102012_256c"},
+	{0x070c, "gostr34102012_256d"},
+	{0x070d, "gostr34102012_512a"},
+	{0x070e, "gostr34102012_512b"},
+	{0x070f, "gostr34102012_512c"},
+	{0x0804, "rsa_pss_rsae_sha256"},
+	{0x0805, "rsa_pss_rsae_sha384"},
+	{0x0806, "rsa_pss_rsae_sha512"},
+	{0x0807, "ed25519"},
+	{0x0808, "ed448"},
+	{0x0809, "rsa_pss_pss_sha256"},
+	{0x080a, "rsa_pss_pss_sha384"},
+	{0x080b, "rsa_pss_pss_sha512"},
+	{0x081a, "ecdsa_brainpoolP256r1tls13_sha256"},
+	{0x081b, "ecdsa_brainpoolP384r1tls13_sha384"},
+	{0x081c, "ecdsa_brainpoolP512r1tls13_sha512"},
+	{0x0904, "mldsa44"},
+	{0x0905, "mldsa65"},
+	{0x0906, "mldsa87"},
+	{0x0911, "slhdsa_sha2_128s"},
+	{0x0912, "slhdsa_sha2_128f"},
+	{0x0913, "slhdsa_sha2_192s"},
+	{0x0914, "slhdsa_sha2_192f"},
+	{0x0915, "slhdsa_sha2_256s"},
+	{0x0916, "slhdsa_sha2_256f"},
+	{0x0917, "slhdsa_shake_128s"},
+	{0x0918, "slhdsa_shake_128f"},
+	{0x0919, "slhdsa_shake_192s"},
+	{0x091a, "slhdsa_shake_192f"},
+	{0x091b, "slhdsa_shake_256s"},
+	{0x091c, "slhdsa_shake_256f"},
+}
