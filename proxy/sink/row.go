@@ -1,0 +1,171 @@
+package sink
+
+// The layout of the console's lines, in cells:
+//
+//	10:43:16.214 ✘ refused  7q41 127.0.0.1:50530  client_chain_incomplete  CN=alice  3.7 ms   issuer …
+//	0            13         24   29               46                       71        81
+//
+// A column that overflows pushes the rest of its line to the right.
+const (
+	defaultWidth = 120
+	minWidth     = 40 // narrower, and nothing would be left to the right of indent
+
+	timeCells   = 12
+	wordCells   = 8
+	indent      = 24 // where the words begin, and where lines below begin
+	connCells   = 4
+	clientCells = 15
+	reasonCells = 23
+	nameCells   = 8
+	tookCells   = 7
+
+	maxBelow = 4 // lines for one text below its event
+)
+
+// tone is how something went, in colour.
+type tone uint8
+
+const (
+	plain tone = iota
+	good
+	bad
+	warning
+)
+
+// sgr holds the tones as terminals know them (ECMA-48, Section 8.3.117).
+var sgr = [...]string{good: "\x1b[32m", bad: "\x1b[31m", warning: "\x1b[33m"}
+
+const (
+	sgrFaint = "\x1b[2m"
+	sgrReset = "\x1b[0m"
+)
+
+// row makes one line after another. Text goes in as it came and comes out
+// escaped and never wider than the terminal, because a line that the terminal
+// wraps is a line that somebody's text may forge.
+type row struct {
+	color, ascii bool
+	width        int // cells
+
+	out  []byte // finished lines
+	line []byte // the one being made: escaped, without colours
+	pad  int    // cells to leave empty before what comes next
+	tone tone   // of the glyph and the word
+	head int    // bytes of line up to the end of the word; 0 on lines below
+}
+
+// start begins an event's line: the time, a glyph and a word.
+func (r *row) start(t tone, glyph rune, word string) {
+	r.pad = 1
+	r.column(0, string(glyph), 1)
+	r.column(1, word, 0)
+	r.tone, r.head = t, len(r.line)
+	r.pad = max(wordCells-cells([]byte(word)), 0)
+}
+
+// column writes s, gap cells behind the column before, and has the next begin
+// behind width cells.
+func (r *row) column(gap int, s string, width int) {
+	for range r.pad + gap {
+		r.line = append(r.line, ' ')
+	}
+	begin := len(r.line)
+	r.line = appendText(r.line, s, r.ascii)
+	r.pad = max(width-cells(r.line[begin:]), 0)
+}
+
+// say writes words, well set off from those before. It does nothing when there
+// are none.
+func (r *row) say(s string) {
+	if s != "" {
+		r.column(2, s, 0)
+	}
+}
+
+// finally writes the last words of a line: behind the others where they fit,
+// else below, for an explanation that is cut off explains nothing.
+func (r *row) finally(s string) {
+	if s == "" {
+		return
+	}
+	length, pad := len(r.line), r.pad
+	r.column(2, s, 0)
+	if cells(r.line) > r.width {
+		r.line, r.pad = r.line[:length], pad
+		r.below(s)
+	}
+}
+
+// below ends the line and writes s on indented lines of its own, broken between
+// words.
+func (r *row) below(s string) {
+	r.end()
+	text := appendText(nil, s, r.ascii)
+	for n := 1; len(text) > 0; n++ {
+		cut := len(text)
+		if n < maxBelow {
+			cut = breakAt(text, r.width-indent)
+		}
+		r.column(indent, "", 0)
+		r.line = append(r.line, text[:cut]...)
+		r.end()
+		for text = text[cut:]; len(text) > 0 && text[0] == ' '; {
+			text = text[1:]
+		}
+	}
+}
+
+// end finishes the line, where there is one: cut to the width, coloured, with a
+// newline.
+func (r *row) end() {
+	if len(r.line) > 0 {
+		r.cut()
+		r.paint()
+		r.out = append(r.out, '\n')
+	}
+	r.line, r.pad, r.tone, r.head = r.line[:0], 0, plain, 0
+}
+
+// cut shortens the line to the width and shows that it did.
+func (r *row) cut() {
+	if len(r.line) <= r.width || cells(r.line) <= r.width {
+		return
+	}
+	more := "…"
+	if r.ascii {
+		more = "..."
+	}
+	r.line = r.line[:fit(r.line, r.width-cells([]byte(more)))]
+	r.line = append(r.line, more...)
+}
+
+// paint moves the line to the finished ones, with colours where they are wanted.
+func (r *row) paint() {
+	if !r.color || r.head == 0 {
+		r.out = append(r.out, r.line...)
+		return
+	}
+	head, glyph := min(r.head, len(r.line)), timeCells+1
+	r.out = append(append(append(r.out, sgrFaint...), r.line[:timeCells]...), sgrReset...)
+	r.out = append(append(r.out, ' '), sgr[r.tone]...)
+	r.out = append(r.out, r.line[glyph:head]...)
+	if r.tone != plain {
+		r.out = append(r.out, sgrReset...)
+	}
+	r.out = append(r.out, r.line[head:]...)
+}
+
+// breakAt returns where to break text so that the first part fills at most width
+// cells: behind the last word that fits, or inside of a word that is too long.
+func breakAt(text []byte, width int) int {
+	cut := fit(text, width)
+	if cut == len(text) {
+		return cut
+	}
+	for i := cut; i > cut/2; i-- {
+		if text[i] == ' ' {
+			return i
+		}
+	}
+	return cut
+}

@@ -1,0 +1,29 @@
+package sink
+
+import "time"
+
+// timestamp writes times of day with a fraction. Most events share their second
+// with the one before, so what belongs to the second is formatted once.
+type timestamp struct {
+	layout string // up to the seconds
+	digits int    // of the fraction, 1 to 9
+	suffix string
+	zone   *time.Location
+
+	second int64  // the Unix time text is for
+	text   []byte // nil until there is one
+}
+
+func (t *timestamp) append(dst []byte, when time.Time) []byte {
+	if second := when.Unix(); t.text == nil || second != t.second {
+		t.text = when.In(t.zone).AppendFormat(t.text[:0], t.layout)
+		t.second = second
+	}
+	dst = append(append(dst, t.text...), '.')
+	fraction, unit := when.Nanosecond(), 100_000_000
+	for range t.digits {
+		dst = append(dst, byte('0'+fraction/unit%10))
+		unit /= 10
+	}
+	return append(dst, t.suffix...)
+}
