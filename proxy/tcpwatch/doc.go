@@ -1,6 +1,7 @@
 // Package tcpwatch knows how the kernel is asked about a connection: what it
 // remembers of the three-way handshake when accept returns ([Open]), how the
-// connection stands now ([Info]), and how long a listener's queue is ([Queue]).
+// connection stands now ([Info]), how long a listener's queue is ([Queue]), and
+// what becomes of a socket after it was closed ([Diag]).
 //
 // Everything here works without any privilege, on Linux. Elsewhere, and on sockets
 // that are not TCP, each function returns an error that matches

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package tcpwatch
+
+type diag struct{}
+
+func openDiag() (*diag, error) { return nil, errPlatform }
+
+func (*diag) close() error { return errPlatform }
+
+func (*diag) get(ID) (Socket, error) { return Socket{}, errPlatform }
