@@ -37,7 +37,7 @@ type Options struct {
 	// FastOpenConnect sends the first bytes of a dial in its SYN where the
 	// server gave out a cookie before. Such a dial returns before the server
 	// answered: that it is down shows at the first read or write. Upstream
-	// only. [fast_open_connect, TCP_FASTOPEN_CONNECT]
+	// only. [fast_open, TCP_FASTOPEN_CONNECT]
 	FastOpenConnect bool
 
 	// NoDelay turns Nagle's algorithm off. [nodelay, TCP_NODELAY]

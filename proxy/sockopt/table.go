@@ -63,7 +63,7 @@ var table = []option{
 	{key: "save_syn", name: "TCP_SAVE_SYN", where: listens, ask: flag(func(o *Options) bool { return o.SaveSYN }), show: showFlag},
 	{key: "defer_accept", name: "TCP_DEFER_ACCEPT", where: listens, ask: seconds(func(o *Options) time.Duration { return o.DeferAccept }), show: showSeconds},
 	{key: "fast_open", name: "TCP_FASTOPEN", where: listens, ask: number(func(o *Options) int { return o.FastOpen }), show: showNumber},
-	{key: "fast_open_connect", name: "TCP_FASTOPEN_CONNECT", where: dials, ask: flag(func(o *Options) bool { return o.FastOpenConnect }), show: showFlag},
+	{key: "fast_open", name: "TCP_FASTOPEN_CONNECT", where: dials, ask: flag(func(o *Options) bool { return o.FastOpenConnect }), show: showFlag},
 	{key: "syncnt", name: "TCP_SYNCNT", where: handedDown, ask: number(func(o *Options) int { return o.SynCount }), show: showNumber},
 	{key: "congestion", name: "TCP_CONGESTION", where: handedDown, need: needAdmin, ask: text(func(o *Options) string { return o.Congestion }), show: showText},
 	{key: "keepalive.enabled", name: "SO_KEEPALIVE", where: handedDown, ask: func(o *Options) (value, bool) { return boolean(o.KeepAlive.Enabled), true }, show: showFlag},
