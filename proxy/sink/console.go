@@ -18,7 +18,8 @@ type consoleEncoder struct {
 	row
 	verbose bool
 	time    timestamp
-	attrs   []slog.Attr // used again for each event
+	attrs   []slog.Attr // these two are used again for each event
+	facts   []string
 }
 
 func newConsoleEncoder(o LogOptions, zone *time.Location) *consoleEncoder {

@@ -28,27 +28,38 @@ func (c *consoleEncoder) other(e event.Event, level event.Level) {
 	}
 	c.column(1, e.Body.Name(), reasonCells)
 	c.attrs = e.Body.AppendAttrs(c.attrs[:0])
-	gap := 2
+	said := c.facts[:0]
 	for _, a := range c.attrs {
-		gap = c.attr("", a, gap)
+		said = appendFact(said, "", a)
 	}
+	c.flow(strings.Join(said, " "))
 	clear(c.attrs)
+	clear(said)
+	c.facts = said
 }
 
-// attr writes one fact and returns the gap before the next.
-func (c *consoleEncoder) attr(prefix string, a slog.Attr, gap int) int {
+// appendFact appends one fact, and of a group each. What a reader of lines can
+// do without is left out: it is said by another key, or by its absence.
+func appendFact(dst []string, prefix string, a slog.Attr) []string {
 	v := a.Value.Resolve()
-	if v.Kind() == slog.KindGroup {
+	switch {
+	case v.Kind() == slog.KindGroup:
 		if a.Key != "" {
 			prefix += a.Key + "."
 		}
 		for _, member := range v.Group() {
-			gap = c.attr(prefix, member, gap)
+			dst = appendFact(dst, prefix, member)
 		}
-		return gap
+		return dst
+	case a.Key == "error.type" || a.Key == "tls.client.server_name":
+		return dst // reason and server.address say the same
+	case a.Key == "encrypted" && v.Kind() == slog.KindBool:
+		if v.Bool() {
+			dst = append(dst, "encrypted")
+		}
+		return dst
 	}
-	c.column(gap, prefix+a.Key+"="+quoteWhereNeeded(plainValue(v)), 0)
-	return 1
+	return append(dst, prefix+a.Key+"="+quoteWhereNeeded(plainValue(v)))
 }
 
 // plainValue returns a value as people write it.

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"encoding/binary"
 	"log/slog"
 	"time"
 	"unicode/utf16"
@@ -106,7 +107,11 @@ func milliseconds(d time.Duration) float64 {
 func appendSafeJSON(dst, line []byte) []byte {
 	done := 0
 	for i := 0; i < len(line); {
-		if c := line[i]; c < 0x7f {
+		if len(line)-i >= 8 && allPlain(binary.LittleEndian.Uint64(line[i:])) {
+			i += 8
+			continue
+		}
+		if line[i] < 0x7f {
 			i++
 			continue
 		}
@@ -123,4 +128,11 @@ func appendSafeJSON(dst, line []byte) []byte {
 		i += size
 	}
 	return append(dst, line[done:]...)
+}
+
+// allPlain reports whether each of the eight bytes of w is below 0x7f, which is
+// what nearly all of a line is. Adding 1 to such a byte leaves its top bit unset.
+func allPlain(w uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	return (w|(w+ones))&tops == 0
 }

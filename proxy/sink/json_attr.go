@@ -19,7 +19,10 @@ const (
 
 // addAttr writes one fact.
 func (j *jsonEncoder) addAttr(enc zapcore.ObjectEncoder, a slog.Attr) {
-	v := a.Value.Resolve()
+	v := a.Value
+	if v.Kind() == slog.KindLogValuer {
+		v = v.Resolve()
+	}
 	switch v.Kind() {
 	case slog.KindString:
 		limit := maxText

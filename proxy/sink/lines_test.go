@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,4 +167,56 @@ func (w *wholeLines) Write(p []byte) (int, error) {
 	w.lines += bytes.Count(p, []byte("\n"))
 	w.bytes += len(p)
 	return len(p), nil
+}
+
+func TestAReaderThatGoesAwayDoesNoHarm(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	l := NewLog(LogOptions{Out: w})
+	q := NewQueue(l, 64)
+	r.Close()
+	for seq := range uint64(10) {
+		q.Emit(finished(seq)[0])
+	}
+	closeNow(t, q)
+	if l.WriteErrors() == 0 || l.Lost() != 10 {
+		t.Errorf("%d write errors, %d lost; want some, and 10", l.WriteErrors(), l.Lost())
+	}
+}
+
+func TestAReaderThatStallsHoldsUpTheLogAlone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	q := NewQueue(NewLog(LogOptions{Out: w}), 64)
+	for seq := range uint64(10_000) {
+		q.Emit(finished(seq)[0]) // a pipe holds some 300 of them
+	}
+	if q.Dropped() == 0 {
+		t.Error("nothing was dropped")
+	}
+	go func() {
+		closeNow(t, q)
+		w.Close()
+	}()
+	log, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines, missing int
+	for _, seq := range told(t, string(log)) {
+		if seq < 0 {
+			missing -= seq
+		} else {
+			lines++
+		}
+	}
+	if uint64(missing) != q.Dropped() || lines+missing != 10_000 {
+		t.Errorf("%d lines and %d told to be missing, want 10000 in all; %d dropped", lines, missing, q.Dropped())
+	}
 }

@@ -1,5 +1,7 @@
 package sink
 
+import "bytes"
+
 // The layout of the console's lines, in cells:
 //
 //	10:43:16.214 ✘ refused  7q41 127.0.0.1:50530  client_chain_incomplete  CN=alice  3.7 ms   issuer …
@@ -96,11 +98,26 @@ func (r *row) finally(s string) {
 	}
 }
 
-// below ends the line and writes s on indented lines of its own, broken between
-// words.
+// flow writes s behind the others and, where it is too long, on below.
+func (r *row) flow(s string) {
+	r.column(2, "", 0)
+	text := appendText(nil, s, r.ascii)
+	cut := breakAt(text, max(r.width-cells(r.line), 0))
+	r.line = append(r.line, text[:cut]...)
+	r.end()
+	r.lines(text[cut:])
+}
+
+// below ends the line and writes s on indented lines of its own.
 func (r *row) below(s string) {
 	r.end()
-	text := appendText(nil, s, r.ascii)
+	r.lines(appendText(nil, s, r.ascii))
+}
+
+// lines writes a text that has been escaped on indented lines, broken between
+// words.
+func (r *row) lines(text []byte) {
+	text = bytes.TrimLeft(text, " ")
 	for n := 1; len(text) > 0; n++ {
 		cut := len(text)
 		if n < maxBelow {
@@ -109,9 +126,7 @@ func (r *row) below(s string) {
 		r.column(indent, "", 0)
 		r.line = append(r.line, text[:cut]...)
 		r.end()
-		for text = text[cut:]; len(text) > 0 && text[0] == ' '; {
-			text = text[1:]
-		}
+		text = bytes.TrimLeft(text[cut:], " ")
 	}
 }
 
@@ -156,16 +171,17 @@ func (r *row) paint() {
 }
 
 // breakAt returns where to break text so that the first part fills at most width
-// cells: behind the last word that fits, or inside of a word that is too long.
+// cells: before the last space, else behind the last comma, else anywhere.
 func breakAt(text []byte, width int) int {
 	cut := fit(text, width)
 	if cut == len(text) {
 		return cut
 	}
-	for i := cut; i > cut/2; i-- {
-		if text[i] == ' ' {
-			return i
-		}
+	if i := bytes.LastIndexByte(text[:cut+1], ' '); i > cut/4 {
+		return i
+	}
+	if i := bytes.LastIndexByte(text[:cut], ','); i > cut/4 {
+		return i + 1
 	}
 	return cut
 }
