@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Severity says whether a finding stands in the way of using a configuration.
@@ -49,7 +52,7 @@ func (f Finding) Where() string {
 	return f.File
 }
 
-// String is the finding on one line:
+// String is the finding on one line, without control characters:
 //
 //	proxy.yaml:31:13  listeners.main.client_auth.mode: "required" is not one of none, request, require
 func (f Finding) String() string {
@@ -64,6 +67,23 @@ func (f Finding) String() string {
 		b.WriteString(f.Key + ": ")
 	}
 	b.WriteString(f.Message)
+	return printable(b.String())
+}
+
+// printable escapes what would disturb a terminal or break the line: names of
+// variables and keys on the command line can be anything.
+func printable(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) && r != utf8.RuneError {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+	}
 	return b.String()
 }
 

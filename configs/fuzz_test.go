@@ -14,6 +14,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("a: &a [*a, *a]\nlisteners: *a"), "MTLSPROXY_X=1", "policy.rules[0].name=x")
 	f.Add([]byte(strings.Repeat("[", 2000)), "", "listeners..=x")
 	f.Add([]byte("policy: {rules: [{name: a, action: deny, match: {cn: x}, not_after: 2027-01-01T00:00:00Z}]}"), "=", "=")
+	f.Add([]byte("upstreams: {app: {address: [\"unix:\\n\", \"unix:\\n\"]}}"), "MTLSPROXY_\x1b\xe8=1", "logging.\x00level=warn")
 	f.Add([]byte("%YAML 1.1\n---\nversion: !!int 1\n...\n"), "MTLSPROXY_", "a=b")
 	f.Fuzz(func(t *testing.T, content []byte, variable, set string) {
 		src := Source{File: "f.yaml", Content: append([]byte{}, content...), Environ: []string{variable}}
