@@ -71,7 +71,7 @@ func TestDescribeBoundsWhatTheAuthorWrote(t *testing.T) {
 }
 
 func TestSpan(t *testing.T) {
-	for in, want := range map[string]string{"0s": "0 seconds", "61s": "1 minute", "3h10m": "3 hours", "24h5m": "1 day", "30h": "30 hours", "49h": "2 days", "-72h": "3 days"} {
+	for in, want := range map[string]string{"0s": "0 seconds", "61s": "1 minute", "3h10m": "3 hours", "24h5m": "1 day", "30h": "30 hours", "49h": "2 days", "60h": "2 days", "23h59m55s": "1 day", "59m59s": "1 hour", "-72h": "3 days"} {
 		if got := span(mustDuration(t, in)); got != want {
 			t.Errorf("span(%s) = %q, want %q", in, got, want)
 		}

@@ -12,27 +12,28 @@ import (
 // stamp writes a moment as the reports do: minutes are enough, always UTC.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-// span writes a duration in its largest unit, rounded down: "3 days".
+// span writes a duration in the unit a person would use: "3 days". Seconds
+// short of a full unit do not make it the smaller one.
 func span(d time.Duration) string {
-	if d < 0 {
-		d = -d
-	}
-	unit := func(n time.Duration, name string) string {
-		if n == 1 {
-			return "1 " + name
-		}
-		return fmt.Sprintf("%d %ss", n, name)
-	}
-	switch {
-	case d >= 48*time.Hour, d >= 24*time.Hour && d%(24*time.Hour) < time.Hour:
-		return unit(d/(24*time.Hour), "day")
-	case d >= time.Hour:
-		return unit(d/time.Hour, "hour")
-	case d >= time.Minute:
-		return unit(d/time.Minute, "minute")
+	d = d.Abs()
+	const day = 24 * time.Hour
+	switch hours := d.Round(time.Hour); {
+	case hours >= 2*day || hours == day:
+		return count(hours/day, "day")
+	case d.Round(time.Minute) >= time.Hour:
+		return count(hours/time.Hour, "hour")
+	case d.Round(time.Second) >= time.Minute:
+		return count(d.Round(time.Minute)/time.Minute, "minute")
 	default:
-		return unit(d/time.Second, "second")
+		return count(d.Round(time.Second)/time.Second, "second")
 	}
+}
+
+func count(n time.Duration, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 // allowsUsage applies the rule of crypto/x509: no extension allows everything.
