@@ -70,7 +70,8 @@ type Message struct {
 	// Length is the length of the contents in bytes: of a handshake message
 	// without its 4-byte header, of an alert 2.
 	Length int
-	// Body is the contents, or nil for KindApplicationData and KindOpaque.
+	// Body is the contents, or nil for KindApplicationData, KindOpaque and a
+	// ChangeCipherSpec that is encrypted, whose Length is that of the record.
 	Body []byte
 	// Encrypted is set if the record was protected. An alert under TLS 1.3
 	// keys may be in clear, as OpenSSL sends it.

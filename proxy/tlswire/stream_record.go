@@ -85,9 +85,10 @@ func (s *Stream) record12(b []byte) {
 	s.rec.encrypted = true
 	switch {
 	case s.rec.typ == ChangeCipherSpecRecord:
-		// A renegotiation: what its secret would be is in no key log of ours.
+		// A renegotiation: its secret is not the one in our key log.
 		s.phase = phaseLost
-		s.opaque(nil)
+		s.message(KindChangeCipherSpec, nil, s.rec).Length = s.rec.length
+		s.send()
 		return
 	case s.rec.typ != HandshakeRecord && s.rec.typ != AlertRecord, !s.haveKey():
 		s.seq++
