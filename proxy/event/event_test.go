@@ -57,7 +57,7 @@ var bodies = []Body{
 	Finished{}, Alert{Fatal: true}, HandshakeOK{Leaf: &Certificate{}}, HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("SSH\x1b")}},
 	HandshakeReported{}, PolicyDecision{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
 	ProxyStart{}, ProxyReady{}, ProxyDraining{}, ProxyStop{}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertWarning{},
-	SocketOption{}, AcceptPaused{}, LogDropped{}, Panic{},
+	SocketOption{}, SocketOptions{Options: []SocketOption{{Key: "nodelay", Asked: "true", Got: "true"}}}, AcceptPaused{}, LogDropped{}, Panic{},
 }
 
 func TestBodiesHaveStableNamesAndDistinctKeys(t *testing.T) {

@@ -166,8 +166,38 @@ func (b CertWarning) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	return append(dst, slog.String("kind", b.Kind), slog.String("key", b.Key), slog.String("file", b.File), slog.String("detail", b.Detail))
 }
 
-// SocketOption: what was asked of the kernel for one socket option, and what it
-// says it does.
+// SocketOptions: what was asked of the kernel for the sockets of one listener or
+// upstream, and what it says it does.
+type SocketOptions struct {
+	Listener string
+	Upstream string
+	Object   string // listener, client, upstream
+	Options  []SocketOption
+}
+
+// Name returns "tcp.options".
+func (SocketOptions) Name() string { return "tcp.options" }
+
+// Level returns [Info].
+func (SocketOptions) Level() Level { return Info }
+
+// AppendAttrs implements [Body]. Each option stands under its key, as "asked ->
+// effective" where the two differ.
+func (b SocketOptions) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = text(text(dst, "listener", b.Listener), "upstream", b.Upstream)
+	dst = append(dst, slog.String("object", b.Object))
+	for _, o := range b.Options {
+		value := o.Got
+		if o.Asked != "" && o.Asked != o.Got {
+			value = o.Asked + " -> " + o.Got
+		}
+		dst = append(dst, slog.String("socket."+o.Key, value))
+	}
+	return dst
+}
+
+// SocketOption: the kernel refused one socket option. In [SocketOptions] it is
+// one line of the table.
 type SocketOption struct {
 	Listener string
 	Upstream string
@@ -184,13 +214,8 @@ type SocketOption struct {
 // Name returns "tcp.option".
 func (SocketOption) Name() string { return "tcp.option" }
 
-// Level returns [Warn] where the kernel refused, else [Debug].
-func (b SocketOption) Level() Level {
-	if b.Err != "" {
-		return Warn
-	}
-	return Debug
-}
+// Level returns [Warn].
+func (b SocketOption) Level() Level { return Warn }
 
 // AppendAttrs implements [Body].
 func (b SocketOption) AppendAttrs(dst []slog.Attr) []slog.Attr {

@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"time"
+
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy/event"
+)
+
+// authorize says what was decided about the client. The decision was made in the
+// handshake; since Finished it is about somebody who holds the key.
+func (s *session) authorize() bool {
+	now := time.Now()
+	d := &s.decision
+	if !d.Allowed {
+		// crypto/tls finished a handshake that was refused or never judged.
+		s.fail(event.Failure{Reason: event.Internal, Detail: "the handshake finished without a decision about the client"},
+			outcome{reason: event.Internal, cause: event.CauseInternal, by: byError, how: event.ByRST})
+		return false
+	}
+	if s.Inspect.Level >= InspectMessages {
+		s.emit(now, event.PolicyDecision{
+			Action: "allow", Rule: "default", Enforcement: enforcement(&s.ClientAuth), Auth: string(d.Standing),
+		})
+	}
+	if d.Reported {
+		s.emit(now, event.HandshakeReported{Failure: s.wouldRefuse()})
+	}
+	ok := event.HandshakeOK{
+		Duration: now.Sub(s.about.Started), Auth: string(d.Standing), Identity: d.Identity, TLS: s.state, Leaf: s.leaf,
+	}
+	s.emit(now, ok)
+	return true
+}
+
+func enforcement(a *policy.ClientAuth) string {
+	if a.Report {
+		return "report"
+	}
+	return "enforce"
+}
+
+// wouldRefuse is the failure that an enforced policy would have made of this
+// handshake.
+func (s *session) wouldRefuse() event.Failure {
+	f := event.Failure{
+		Reason: event.ClientCertMissing, By: event.ClientSide, Duration: time.Since(s.about.Started),
+		Detail: "the client sent no certificate", TLS: s.state, AdvertisedCAs: s.advertised(),
+	}
+	if s.decision.Standing != policy.Missing {
+		f.Reason, f.Detail = faultReason(s.decision.Verdict.Fault), s.decision.Verdict.Detail
+		f.Chain = describeChain(s.tls.ConnectionState().PeerCertificates)
+	}
+	return f
+}
+
+// advertised returns the names of the CAs the client was told about.
+func (s *session) advertised() []string {
+	if s.ClientAuth.Mode == policy.None || s.ClientAuth.HideCAs {
+		return nil
+	}
+	return s.ClientAuth.Verifier.Roots.Subjects()
+}

@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mtlsproxy/proxy/event"
+)
+
+// clock ends a relay that has gone on for too long: without a byte (idle), without
+// a byte in the one direction still open (half-close), or at all (lifetime). The
+// first two roll: every byte in either direction starts them again, and costs one
+// atomic store. There is one timer a connection; it sleeps until the time a
+// silent connection would be over.
+type clock struct {
+	idle, halfClose time.Duration // 0: no bound
+	end             time.Time     // of the lifetime; zero: no bound
+	expire          func(event.Cause)
+
+	began time.Time
+	last  atomic.Int64 // time of the last byte, since began
+
+	mu    sync.Mutex
+	half  bool // one direction has ended
+	timer *time.Timer
+}
+
+// startClock starts the clock of a relay that begins now. expire is called once,
+// from a goroutine of its own, unless stop comes first.
+func startClock(t *Timeouts, accepted time.Time, expire func(event.Cause)) *clock {
+	c := &clock{idle: t.Idle, halfClose: t.HalfClose, expire: expire, began: time.Now()}
+	if t.Lifetime > 0 {
+		c.end = accepted.Add(t.Lifetime)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arm()
+	return c
+}
+
+// touch says that a byte went by.
+func (c *clock) touch() { c.last.Store(int64(time.Since(c.began))) }
+
+// halfClosed says that one direction has ended: from now on the half-close bound
+// is in force beside the idle one.
+func (c *clock) halfClosed() {
+	c.touch()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.half = true
+	c.arm()
+}
+
+// stop ends the clock. expire is not called afterwards, but may be running.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.expire = func(event.Cause) {}
+}
+
+// due returns what will end the connection next if it stays silent, and when.
+// The zero time means nothing will.
+func (c *clock) due() (cause event.Cause, at time.Time) {
+	last := c.began.Add(time.Duration(c.last.Load()))
+	consider := func(why event.Cause, t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			cause, at = why, t
+		}
+	}
+	if c.half && c.halfClose > 0 {
+		consider(event.CauseHalfClose, last.Add(c.halfClose))
+	}
+	if c.idle > 0 {
+		consider(event.CauseIdle, last.Add(c.idle))
+	}
+	if !c.end.IsZero() {
+		consider(event.CauseLifetime, c.end)
+	}
+	return cause, at
+}
+
+// arm sets the timer. c.mu is held.
+func (c *clock) arm() {
+	_, at := c.due()
+	switch {
+	case at.IsZero():
+	case c.timer == nil:
+		c.timer = time.AfterFunc(time.Until(at), c.ring)
+	default:
+		c.timer.Reset(time.Until(at))
+	}
+}
+
+// ring is called when the timer fires: bytes may have gone by since it was set.
+func (c *clock) ring() {
+	c.mu.Lock()
+	cause, at := c.due()
+	if at.IsZero() || time.Until(at) > 0 {
+		c.arm()
+		c.mu.Unlock()
+		return
+	}
+	expire := c.expire
+	c.mu.Unlock()
+	expire(cause)
+}

@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"net"
+	"time"
+
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/sockopt"
+)
+
+// manner is how a leg is closed. Which one fits is decided by what ended the
+// connection, never left to what happens to lie in a buffer: a close with unread
+// bytes turns into RST by itself, and then takes with it what we sent last.
+type manner uint8
+
+const (
+	plainly   manner = iota // nothing was agreed on that could be cut short
+	orderly                 // all that was sent must arrive: close_notify, FIN, and wait for the other's
+	afterWord               // our last word (an alert, an answer) must arrive: FIN, and wait a little
+	abortive                // RST, so that nobody takes the end for a clean one
+)
+
+// lastWait is how long an orderly close waits for the client's FIN, so that its
+// late close_notify does not meet a closed socket and come back as RST.
+const lastWait = time.Second
+
+// maxDrain bounds what is read and thrown away while waiting.
+const maxDrain = 256 << 10 // bytes
+
+// close ends both legs as the outcome demands, gives the sockets back, and
+// writes the last line of the journal.
+func (s *session) close() {
+	s.mu.Lock()
+	s.closing = true
+	over, ended, upstream := s.over, s.ended, s.upstream
+	s.mu.Unlock()
+	if !ended { // a step returned without saying why
+		over = outcome{reason: event.Internal, cause: event.CauseInternal, by: byError, how: event.ByRST, detail: "the connection ended for no stated reason"}
+	}
+	if upstream != nil {
+		s.closeUpstream(upstream, upstreamManner(over.cause))
+	}
+	how := s.clientManner(over)
+	info := s.closeClient(how)
+	s.tellClosed(over, info)
+}
+
+// clientManner says how the client's leg is closed.
+func (s *session) clientManner(o outcome) manner {
+	if l := s.Socket.Linger; l != nil && *l == 0 {
+		return abortive // socket.linger: 0 asks for it
+	}
+	switch o.cause {
+	case event.CauseClean, event.CauseIdle:
+		return orderly
+	case event.CauseTruncated:
+		if o.reason == event.OK && s.toClient.finished.Load() {
+			return orderly
+		}
+		return abortive
+	case event.CauseRefused, event.CauseClientTLSViolated:
+		return afterWord
+	case event.CauseProbe, event.CauseHandshakeBroken, event.CauseClientAlert:
+		return plainly
+	}
+	return abortive
+}
+
+// upstreamManner says how the upstream's leg is closed.
+func upstreamManner(c event.Cause) manner {
+	switch c {
+	case event.CauseClean, event.CauseIdle, event.CauseTruncated:
+		return orderly
+	}
+	return abortive
+}
+
+// closeClient closes the client's leg and returns the kernel's last account of it.
+func (s *session) closeClient(how manner) *event.TCPInfo {
+	conn := s.tap.Conn
+	switch how {
+	case orderly:
+		conn.SetDeadline(time.Now().Add(lastWait))
+		if s.toClient.finished.Load() || s.tls.CloseWrite() == nil && s.tap.CloseWrite() == nil {
+			drain(conn, s.lingerTime(lastWait))
+		}
+	case afterWord:
+		if closeWrite(conn) == nil {
+			drain(conn, s.lingerTime(s.Timeouts.AlertLinger))
+		}
+	}
+	info := kernelInfo(conn)
+	if how == abortive {
+		sockopt.Abort(conn)
+	} else {
+		conn.Close()
+	}
+	sent := event.ByFIN
+	if how == abortive {
+		sent = event.ByRST
+	}
+	s.emit(time.Now(), event.TCPClosed{
+		Side: event.ClientSide, How: sent, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
+		Duration: time.Since(s.about.Started), Kernel: info,
+	})
+	return info
+}
+
+// lingerTime is how long to wait for the client: as long as socket.linger asks
+// for, if it does.
+func (s *session) lingerTime(usual time.Duration) time.Duration {
+	if l := s.Socket.Linger; l != nil && *l > 0 {
+		return time.Duration(*l) * time.Second
+	}
+	return usual
+}
+
+// closeUpstream closes the upstream's leg.
+func (s *session) closeUpstream(conn net.Conn, how manner) {
+	info := kernelInfo(conn)
+	sent := event.ByFIN
+	if how == abortive {
+		sent = event.ByRST
+		sockopt.Abort(conn)
+	} else {
+		conn.Close()
+	}
+	s.emit(time.Now(), event.TCPClosed{
+		Side: event.UpstreamSide, How: sent, BytesIn: s.toClient.bytes.Load(), BytesOut: s.toUpstream.bytes.Load(),
+		Duration: time.Since(s.about.Started), Kernel: info,
+	})
+}
+
+// drain reads and throws away what still comes, until the other end closes, the
+// time is over, or it is too much.
+func drain(conn net.Conn, limit time.Duration) {
+	conn.SetReadDeadline(time.Now().Add(limit))
+	buf := relayBuffers.Get().(*[relayBuffer]byte)
+	defer relayBuffers.Put(buf)
+	for left := maxDrain; left > 0; {
+		n, err := conn.Read(buf[:])
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// reject closes a connection for which there is no room: at once, with RST, so
+// that turning clients away costs nothing that lasts.
+func (s *session) reject(hit event.LimitHit) {
+	s.end(outcome{reason: hit.Reason, cause: event.CauseLimit, by: byError, how: event.ByRST})
+	s.closing = true
+	sockopt.Abort(s.tap.Conn)
+	s.tellClosed(s.over, nil)
+}

@@ -1,0 +1,292 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"mtlsproxy/certs"
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy/event"
+)
+
+// diagnosis is why a handshake failed.
+type diagnosis struct {
+	event.Failure
+	how     event.How
+	refused bool // by us, after an alert of ours that the client is to read
+}
+
+// cause is what the diagnosis means for the connection.
+func (d *diagnosis) cause() event.Cause {
+	switch {
+	case d.Reason == event.Internal || d.Reason == event.ServerConfig:
+		return event.CauseRefused // an alert went out all the same
+	case d.refused:
+		return event.CauseRefused
+	}
+	return event.CauseHandshakeBroken
+}
+
+// hand says whose hand ended the handshake, as conn.closed.by.
+func (d *diagnosis) hand() string {
+	if d.By == event.ClientSide && !d.refused {
+		return byClient
+	}
+	return byError
+}
+
+// diagnose finds the true reason behind the error that crypto/tls returned. The
+// errors that have a type speak first, then the known texts, then what had
+// happened on the connection until then. What nobody knows is [event.Internal],
+// with the library's words.
+func (s *session) diagnose(err error) diagnosis {
+	d := diagnosis{how: event.ByAlert, refused: true}
+	d.LibraryError = certs.Printable(err.Error())
+	d.By = event.ClientSide
+	d.TLS.ServerName = certs.Printable(s.hello.serverName)
+	d.AdvertisedCAs = s.advertised()
+
+	var refusal *policy.Refused
+	var unverified *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &refusal):
+		d.fromDecision(refusal.Decision)
+		d.Chain = describeChain(s.presented)
+	case errors.As(err, &unverified):
+		s.badChain(&d, unverified)
+	case errors.As(err, &notTLS):
+		d.Reason, d.Received = event.TLSMalformed, notTLS.RecordHeader[:]
+	case errors.As(err, &op) && op.Op == "remote error":
+		d.clientAlert(op.Err.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.Reason, d.how, d.refused = event.HandshakeTimeout, event.ByTimeout, false
+		d.Detail = s.progress()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		d.Reason, d.how, d.refused = event.PeerClosed, event.ByFIN, false
+		d.Detail = s.progress()
+	case isReset(err):
+		d.Reason, d.how, d.refused = event.PeerReset, event.ByRST, false
+		d.Detail = s.progress()
+	default:
+		d.fromText(err.Error())
+		s.sharpen(&d)
+	}
+	return d
+}
+
+// fromDecision takes over what the policy found.
+func (d *diagnosis) fromDecision(p policy.Decision) {
+	if p.Standing == policy.Missing {
+		d.Reason, d.Detail = event.ClientCertMissing, "the client sent no certificate"
+		return
+	}
+	d.Reason, d.Detail = faultReason(p.Verdict.Fault), p.Verdict.Detail
+	if !p.Verdict.Certain {
+		d.Confidence = "likely"
+	}
+}
+
+// badChain finds out why crypto/tls could not verify the client's chain. Its
+// own error puts four different faults into one text.
+func (s *session) badChain(d *diagnosis, err *tls.CertificateVerificationError) {
+	chain := err.UnverifiedCertificates
+	v := s.ClientAuth.Verifier.Verify(chain, time.Now())
+	if v.OK() {
+		v = certs.Explain(err, chain) // it would stand now: only the error can tell
+	}
+	d.Reason, d.Detail = faultReason(v.Fault), v.Detail
+	if !v.Certain {
+		d.Confidence = "likely"
+	}
+	d.Chain = describeChain(chain)
+}
+
+// clientAlert names the alert with which the client broke off. text is crypto/tls's
+// word for it.
+func (d *diagnosis) clientAlert(text string) {
+	d.refused = false
+	text = strings.TrimPrefix(text, "tls: ")
+	d.Detail = fmt.Sprintf("the client sent the alert %q", text)
+	switch text {
+	case "bad certificate", "unknown certificate", "unknown certificate authority", "unsupported certificate", "revoked certificate":
+		d.Reason = event.ServerCertUntrusted
+	case "expired certificate":
+		d.Reason = event.ServerCertExpired
+	case "protocol version not supported":
+		d.Reason = event.VersionMismatch
+	default:
+		d.Reason = event.ClientAlertOther
+	}
+}
+
+// texts are the errors of crypto/tls that have no type, by how they begin (after
+// "tls: " and "local error: tls: "). TestLibraryTexts holds them against the Go
+// version in use.
+var texts = []struct {
+	prefix string
+	reason event.Reason
+}{
+	{"client didn't provide a certificate", event.ClientCertMissing},
+	{"client offered only unsupported versions", event.VersionMismatch},
+	{"client used the legacy version field", event.VersionMismatch},
+	{"client using inappropriate protocol fallback", event.VersionMismatch},
+	{"unsupported SSLv2 handshake received", event.VersionMismatch},
+	{"no cipher suite supported by both client and server", event.CipherMismatch},
+	{"no key exchanges supported by both client and server", event.GroupMismatch},
+	{"no supported elliptic curves offered", event.GroupMismatch},
+	{"client offered only incompatible point formats", event.GroupMismatch},
+	{"peer doesn't support any of the certificate's signature algorithms", event.SignatureMismatch},
+	{"missing signature_algorithms from TLS 1.2 peer", event.SignatureMismatch},
+	{"client requested unsupported application protocols", event.ALPNMismatch},
+	{"no certificates configured", event.SNIUnknown},
+	{"failed to parse client certificate", event.ClientCertMalformed},
+	{"client certificate contains an unsupported public key", event.ClientCertMalformed},
+	{"client sent certificate containing RSA key larger than", event.ClientCertMalformed},
+	{"client certificate used with invalid signature algorithm", event.ClientKeyMismatch},
+	{"invalid signature by the client certificate", event.ClientKeyMismatch},
+	{"certificate used with invalid signature algorithm", event.ClientKeyMismatch},
+	{"client's Finished message is incorrect", event.TLSMalformed},
+	{"invalid client finished hash", event.TLSMalformed},
+	{"client sent", event.TLSMalformed},
+	{"client didn't", event.TLSMalformed},
+	{"client illegally", event.TLSMalformed},
+	{"client indicated", event.TLSMalformed},
+	{"invalid client key share", event.TLSMalformed},
+	{"invalid PSK binder", event.TLSMalformed},
+	{"invalid or missing PSK binders", event.TLSMalformed},
+	{"initial handshake had non-empty renegotiation extension", event.TLSMalformed},
+	{"client does not support uncompressed connections", event.TLSMalformed},
+	{"session supported extended_master_secret but client does not", event.TLSMalformed},
+	{"received unexpected handshake message", event.TLSMalformed},
+	{"received record with version", event.TLSMalformed},
+	{"received new session ticket", event.TLSMalformed},
+	{"oversized record received", event.TLSMalformed},
+	{"handshake message of length", event.TLSMalformed},
+	{"handshake buffer not empty", event.TLSMalformed},
+	{"unexpected message", event.TLSMalformed},
+	{"too many ignored records", event.TLSMalformed},
+	{"error decoding message", event.TLSMalformed},
+	{"illegal parameter", event.TLSMalformed},
+	{"missing extension", event.SignatureMismatch},
+	{"bad record MAC", event.TLSMalformed},
+	{"record overflow", event.TLSMalformed},
+	{"decryption failed", event.TLSMalformed},
+	{"failed to sign", event.ServerConfig},
+	{"unsupported certificate", event.ServerConfig},
+	{"certificate private key", event.ServerConfig},
+	{"certificate RSA key size too small", event.ServerConfig},
+}
+
+// fromText finds the reason by the words of the error.
+func (d *diagnosis) fromText(text string) {
+	d.Reason = event.Internal
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "local error: "), "remote error: ")
+	text = strings.TrimPrefix(text, "tls: ")
+	for _, t := range texts {
+		if strings.HasPrefix(text, t.prefix) {
+			d.Reason = t.reason
+			break
+		}
+	}
+	if d.Reason == event.ServerConfig || d.Reason == event.Internal {
+		d.By = ""
+	}
+}
+
+// sharpen adds to a reason what the session knows about this very case.
+func (s *session) sharpen(d *diagnosis) {
+	switch d.Reason {
+	case event.ClientCertMissing:
+		d.Detail = "the client sent no certificate"
+		if cas := d.AdvertisedCAs; len(cas) > 0 {
+			d.Detail = fmt.Sprintf("we asked for a certificate of %s; the client sent none", listed(cas))
+		}
+	case event.VersionMismatch:
+		highest := s.base.MaxVersion
+		if highest == 0 {
+			highest = tls.VersionTLS13
+		}
+		d.Detail = fmt.Sprintf("the client offers TLS %s; the listener takes %s to %s",
+			listed(s.offeredVersions()), versionName(s.base.MinVersion), versionName(highest))
+	case event.ALPNMismatch:
+		d.Detail = fmt.Sprintf("the client offers %s; the listener has %s", listed(printables(s.hello.alpn)), listed(s.TLS.ALPN))
+	case event.SNIUnknown:
+		d.Detail = fmt.Sprintf("the client asked for %q; the listener has certificates for %s",
+			certs.Printable(s.hello.serverName), listed(s.servedNames()))
+	}
+}
+
+func (s *session) offeredVersions() []string {
+	var names []string
+	for _, v := range s.hello.versions {
+		if name := versionName(v); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// servedNames returns the names the listener's certificates are for.
+func (s *session) servedNames() []string {
+	var names []string
+	for i := range s.TLS.Certificates {
+		leaf := s.TLS.Certificates[i].Leaf
+		names = append(names, leaf.DNSNames...)
+		for _, ip := range leaf.IPAddresses {
+			names = append(names, ip.String())
+		}
+	}
+	return printables(names)
+}
+
+// progress says how far a handshake had come that broke off.
+func (s *session) progress() string {
+	switch {
+	case s.tap.in.Load() == 0:
+		return "the client had sent nothing"
+	case s.hello.at.IsZero():
+		return fmt.Sprintf("%d bytes had come, not yet a whole ClientHello", s.tap.in.Load())
+	case s.tap.out.Load() > 0:
+		return fmt.Sprintf("after our answer to its ClientHello (%d bytes in, %d out)", s.tap.in.Load(), s.tap.out.Load())
+	}
+	return "after its ClientHello"
+}
+
+// faultReason returns the reason code of a fault in the client's chain.
+func faultReason(f certs.Fault) event.Reason {
+	if f == certs.None {
+		return event.OK
+	}
+	if r, ok := event.ParseReason("client_" + f.String()); ok {
+		return r
+	}
+	return event.Internal
+}
+
+// listed joins names for a sentence, and says how many more there are.
+func listed(names []string) string {
+	const most = 8
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func printables(texts []string) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = certs.Printable(t)
+	}
+	return out
+}

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"mtlsproxy/proxy/event"
+)
+
+// dial connects to the upstream. No upstream hears of a client that was not let
+// in.
+func (s *session) dial() bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if !s.setCancel(cancel) {
+		return false
+	}
+	conn, address, err := s.Upstream.dial(ctx, s.tellDial)
+	if err != nil {
+		o := outcome{reason: upstreamReason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: err.Error()}
+		s.end(o)
+		return false
+	}
+	s.reached = address.String()
+	if !s.setUpstream(conn) {
+		conn.Close()
+		return false
+	}
+	s.tellEstablished(event.UpstreamSide, conn, time.Now())
+	return true
+}
+
+// setCancel has cancel called when the session is cut. It reports false when it
+// has been cut already.
+func (s *session) setCancel(cancel func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = cancel
+	return !s.ended
+}
+
+// setUpstream keeps the dialed connection. It reports false when the session has
+// been cut meanwhile.
+func (s *session) setUpstream(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.upstream, s.cancel = conn, nil
+	return !s.ended
+}
+
+func (s *session) tellDial(a attempt) {
+	if a.err == nil {
+		s.emit(a.began.Add(a.duration), event.UpstreamDialed{
+			Upstream: s.Upstream.Name, Address: a.address.String(), Duration: a.duration, Attempt: a.number,
+		})
+		return
+	}
+	if _, ended := s.ending(); ended {
+		return // the dial was called off
+	}
+	s.emit(a.began.Add(a.duration), event.UpstreamFailed{
+		Upstream: s.Upstream.Name, Address: a.address.String(), Reason: upstreamReason(a.err), Detail: a.err.Error(),
+		Duration: a.duration, Attempt: a.number, Last: a.last,
+	})
+}

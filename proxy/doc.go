@@ -1,0 +1,29 @@
+// Package proxy is the life of a connection: accepted, its TLS handshake
+// answered, its client judged, an upstream dialed, bytes carried both ways, and
+// an end that says whose it was.
+//
+// # Where to read
+//
+// [session.run] is that life from top to bottom, each step a method in a file of
+// its own: open.go, handshake.go, authorize.go, dial.go, relay.go, close.go. A
+// [Server] holds the [Listener]s; a Listener accepts, keeps the limits and starts
+// sessions. The tap (tap.go) lies under crypto/tls and sees what is on the wire.
+// diagnose.go finds the true reason when a handshake fails.
+//
+// # What holds
+//
+// Nothing in here logs. Each fact about a connection is an event of its journal,
+// stamped by [session.emit] and handed to the listener's sink; the last one is
+// always conn.closed. A step that ends a connection says so once, through
+// [session.end]; what is said later is a consequence and is not heard.
+//
+// A connection is judged by the settings it was accepted under. [Listener.Apply]
+// changes what later ones get; open connections keep theirs.
+//
+// # What is left to others
+//
+// Sockets are opened and tuned by proxy/sockopt, the kernel is asked by
+// proxy/tcpwatch, certificates are held by certs, who may pass is decided by
+// policy. Settings come from whoever builds the server; this package reads no
+// file.
+package proxy

@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"net"
+
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tcpwatch"
+)
+
+// tellAccepted opens the journal with what the kernel knows about the three-way
+// handshake, which was over before accept returned.
+func (s *session) tellAccepted() {
+	accepted := event.TCPAccepted{Listen: listenName(s.tap.Conn), Active: s.active}
+	if s.Inspect.Level >= InspectSummary {
+		if snap, err := tcpwatch.Open(s.tap.Conn); err == nil {
+			s.tellShook(&snap, &accepted)
+		}
+	}
+	s.emit(s.about.Started, accepted)
+}
+
+// tellShook tells of the three-way handshake as far as a snapshot taken at accept
+// shows it.
+func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted) {
+	h := snap.Handshake()
+	accepted.Kernel = kernelView(snap)
+	accepted.Kernel.InAcceptQueue = h.InQueue
+	if syn := snap.SYN; syn != nil {
+		accepted.SYN = &event.SYN{
+			TTL: syn.TTL, MSS: syn.MSS, WScale: syn.WScale, SACK: syn.SACKPermitted, Timestamps: syn.Timestamps,
+			Window: syn.Window, ISN: syn.Seq,
+		}
+		if s.Inspect.Fingerprints {
+			accepted.SYN.Signature = syn.Signature()
+		}
+	}
+	if !h.Established.IsZero() {
+		s.emit(h.Established, event.TCPEstablished{
+			Side: event.ClientSide, Local: s.about.Listen, Remote: s.about.Client, Kernel: accepted.Kernel,
+		})
+	}
+}
+
+// listenName is the address a connection came in at, also on a unix socket.
+func listenName(conn net.Conn) string {
+	if a := addrPort(conn.LocalAddr()); a.IsValid() {
+		return a.String()
+	}
+	return "unix:" + conn.LocalAddr().String()
+}
+
+// kernelInfo asks the kernel how a connection stands; nil where it cannot be
+// asked.
+func kernelInfo(conn net.Conn) *event.TCPInfo {
+	info, err := tcpwatch.Info(conn)
+	if err != nil {
+		return nil
+	}
+	return kernelView(&tcpwatch.Snapshot{Info: info})
+}
+
+// kernelView is the part of TCP_INFO that events show.
+func kernelView(snap *tcpwatch.Snapshot) *event.TCPInfo {
+	i := &snap.Info
+	return &event.TCPInfo{
+		State: i.State.String(), RTT: i.RTT, RTTVar: i.RTTVar, Retransmits: i.TotalRetrans,
+		SendMSS: i.SndMSS, ReceiveMSS: i.RcvMSS, PMTU: i.PMTU, SendWScale: i.SndWScale, ReceiveWScale: i.RcvWScale,
+		BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived, Unacked: i.Unacked,
+	}
+}

@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"mtlsproxy/proxy/event"
+)
+
+// Listener accepts connections at one address and runs a session for each.
+// Its methods may be called concurrently.
+type Listener struct {
+	name string
+	ln   net.Listener
+	sink event.Sink
+
+	epoch    atomic.Pointer[epoch] // the settings in force
+	tickets  ticketRing
+	sessions sessions
+	open     gate // connections
+	shaking  gate // handshakes
+	sources  perAddress
+
+	stopped atomic.Bool
+}
+
+// connectionIDs names the connections of all listeners, so that a name is unique
+// in the process.
+var connectionIDs = sync.OnceValue(newIDs)
+
+// NewListener returns a listener that takes its connections from ln, which it
+// owns from now on, and tells sink about them. It refuses settings that cannot
+// work, and leaves ln open then.
+func NewListener(name string, ln net.Listener, s Settings, sink event.Sink) (*Listener, error) {
+	l := &Listener{name: name, ln: ln, sink: sink}
+	if err := l.Apply(s); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Name returns the listener's name.
+func (l *Listener) Name() string { return l.name }
+
+// Addr returns where it listens.
+func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
+
+// Apply puts new settings in force for the connections that come from now on.
+// Open ones keep theirs. If the settings cannot work, nothing changes.
+func (l *Listener) Apply(s Settings) error {
+	e, err := newEpoch(s, &l.tickets, time.Now())
+	if err != nil {
+		return err
+	}
+	l.epoch.Store(e)
+	return nil
+}
+
+// stop closes the listening socket. Open connections go on.
+func (l *Listener) stop() {
+	if !l.stopped.Swap(true) {
+		l.ln.Close()
+	}
+}
+
+// serve accepts until ctx ends. It returns nil then, and an error when the
+// listener broke by itself.
+func (l *Listener) serve(ctx context.Context) error {
+	unhook := context.AfterFunc(ctx, l.stop)
+	defer unhook()
+	defer l.stop()
+	pause := time.Duration(0)
+	for {
+		held, err := l.awaitRoom(ctx)
+		if err != nil {
+			return nil
+		}
+		conn, err := l.ln.Accept()
+		if err == nil {
+			pause = 0
+			l.start(conn, held, time.Now())
+			continue
+		}
+		if held {
+			l.open.leave()
+		}
+		if l.stopped.Load() {
+			return nil
+		}
+		if !passing(err) {
+			return err
+		}
+		pause = min(max(2*pause, firstPause), maxPause)
+		l.tellPaused(err, pause)
+		if !sleep(ctx, pause) {
+			return nil
+		}
+	}
+}
+
+// The pauses after a failed accept.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// awaitRoom returns when the limits allow one more connection, where they are to
+// be waited for. held says that a place among the open connections is taken.
+func (l *Listener) awaitRoom(ctx context.Context) (held bool, err error) {
+	e := l.epoch.Load()
+	if !e.Limits.WaitAtConnection {
+		return false, nil
+	}
+	if e.pace != nil {
+		if err := e.pace.Wait(ctx); err != nil {
+			return false, err
+		}
+	}
+	return true, l.open.enter(ctx, e.Limits.Connections)
+}
+
+// start begins the session of an accepted connection, or turns it away.
+func (l *Listener) start(conn net.Conn, held bool, at time.Time) {
+	s := newSession(l, conn, at)
+	hit, ok := l.overLimit(s, held)
+	if !ok {
+		s.emit(at, hit)
+		s.reject(hit)
+		return
+	}
+	s.active = l.sessions.add(s)
+	go s.serve()
+}
+
+// overLimit takes the connection's places among those the limits count. It
+// returns the limit that leaves none.
+func (l *Listener) overLimit(s *session, held bool) (hit event.LimitHit, ok bool) {
+	limits := s.Limits
+	if !held {
+		if s.pace != nil && !s.pace.Allow() {
+			return event.LimitHit{Reason: event.LimitRate, Value: int(limits.AcceptRate), Key: "limits.accept_rate", Action: "close"}, false
+		}
+		if !l.open.try(limits.Connections) {
+			return event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}, false
+		}
+	}
+	s.places = append(s.places, l.open.leave)
+	client := s.about.Client.Addr()
+	if limits.PerIP > 0 && client.IsValid() {
+		if !l.sources.try(client, limits.PerIP) {
+			s.leavePlaces()
+			return event.LimitHit{Reason: event.LimitPerIP, Value: limits.PerIP, Key: "limits.per_ip_connections", Action: "close"}, false
+		}
+		s.places = append(s.places, func() { l.sources.leave(client) })
+	}
+	return event.LimitHit{}, true
+}
+
+// passing tells whether a failed accept may succeed later.
+func passing(err error) bool {
+	for _, passes := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, // this machine is short of something
+		syscall.ECONNABORTED, syscall.EPROTO, syscall.EINTR, syscall.EPERM, // accept(2): the one connection is gone
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENONET, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP,
+	} {
+		if errors.Is(err, passes) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellPaused says that no connection can be taken for the moment. That a client
+// was gone before we came to it is none of it.
+func (l *Listener) tellPaused(err error, pause time.Duration) {
+	reason := event.Internal
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		reason = event.LimitDescriptors
+	case errors.Is(err, syscall.ECONNABORTED), errors.Is(err, syscall.EINTR):
+		return
+	}
+	l.sink.Emit(event.Event{Time: time.Now(), Body: event.AcceptPaused{
+		Listener: l.name, Reason: reason, Detail: err.Error(), Pause: pause,
+	}})
+}
+
+// sleep returns after d, or at once with false when ctx ends.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// addrPort returns a TCP address in its shortest form; the zero value for others.
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"mtlsproxy/proxy/event"
+)
+
+// Server runs listeners and ends them together. Its methods may be called
+// concurrently.
+type Server struct {
+	listeners []*Listener
+}
+
+// NewServer returns a server of the given listeners. It owns them from now on.
+func NewServer(listeners ...*Listener) *Server { return &Server{listeners: listeners} }
+
+// Serve accepts connections until ctx ends or a listener breaks, then stops
+// accepting. Open connections go on: end them with [Server.Shutdown]. It returns
+// nil when ctx ended.
+func (s *Server) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(s.listeners))
+	var wg sync.WaitGroup
+	for i, l := range s.listeners {
+		wg.Go(func() {
+			errs[i] = l.serve(ctx)
+			cancel() // one broken listener ends the server
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Active returns how many connections are open.
+func (s *Server) Active() int {
+	n := 0
+	for _, l := range s.listeners {
+		n += l.sessions.count()
+	}
+	return n
+}
+
+// Shutdown stops accepting, waits until all connections have ended by
+// themselves, and cuts those that are left when ctx ends. It returns how many it
+// cut, and returns only when they are gone.
+func (s *Server) Shutdown(ctx context.Context) (cut int) {
+	for _, l := range s.listeners {
+		l.stop()
+	}
+	for _, l := range s.listeners {
+		select {
+		case <-l.sessions.empty():
+			continue
+		case <-ctx.Done():
+		}
+		cut += l.sessions.cut()
+		<-l.sessions.empty()
+	}
+	return cut
+}
+
+// sessions are the open connections of a listener.
+type sessions struct {
+	mu     sync.Mutex
+	open   map[*session]struct{}
+	cutAll bool          // no session may live from now on
+	zero   chan struct{} // closed while none is open; nil until somebody asks
+}
+
+func (ss *sessions) add(s *session) (active int) {
+	ss.mu.Lock()
+	if ss.open == nil {
+		ss.open = make(map[*session]struct{})
+	}
+	ss.open[s] = struct{}{}
+	active = len(ss.open)
+	late := ss.cutAll
+	ss.mu.Unlock()
+	if late {
+		s.cut(outcome{reason: event.Shutdown, cause: event.CauseDrain, by: byDrain, how: event.ByRST})
+	}
+	return active
+}
+
+func (ss *sessions) remove(s *session) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	delete(ss.open, s)
+	if len(ss.open) == 0 && ss.zero != nil {
+		close(ss.zero)
+		ss.zero = nil
+	}
+}
+
+func (ss *sessions) count() int {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return len(ss.open)
+}
+
+// empty returns a channel that is closed when no session is open.
+func (ss *sessions) empty() <-chan struct{} {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if len(ss.open) == 0 {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	if ss.zero == nil {
+		ss.zero = make(chan struct{})
+	}
+	return ss.zero
+}
+
+// cut ends every open session, and any that still comes.
+func (ss *sessions) cut() int {
+	ss.mu.Lock()
+	ss.cutAll = true
+	all := make([]*session, 0, len(ss.open))
+	for s := range ss.open {
+		all = append(all, s)
+	}
+	ss.mu.Unlock()
+	for _, s := range all {
+		s.cut(outcome{reason: event.Shutdown, cause: event.CauseDrain, by: byDrain, how: event.ByRST})
+	}
+	return len(all)
+}
+
+// Apply gives the listeners new settings, by their names, for the connections
+// that come from now on. Either all of them change or, when one cannot, none.
+func (s *Server) Apply(settings map[string]Settings) error {
+	epochs := make([]*epoch, len(s.listeners))
+	for i, l := range s.listeners {
+		next, ok := settings[l.name]
+		if !ok {
+			return fmt.Errorf("listener %s: no settings", l.name)
+		}
+		e, err := newEpoch(next, &l.tickets, time.Now())
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.name, err)
+		}
+		epochs[i] = e
+	}
+	for i, l := range s.listeners {
+		l.epoch.Store(epochs[i])
+	}
+	return nil
+}

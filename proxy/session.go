@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy/event"
+)
+
+// session is one connection, from accept to its end.
+type session struct {
+	*epoch   // the settings it was accepted under
+	listener *Listener
+	about    *event.Conn
+	active   int      // connections open when it came, itself included
+	places   []func() // gives back what the limits count
+
+	tap *tap      // the client's connection
+	tls *tls.Conn // over tap
+
+	hello     hello               // what the ClientHello said
+	decision  policy.Decision     // made in VerifyConnection
+	presented []*x509.Certificate // what it was made about
+	state     event.TLSState
+	leaf      *event.Certificate // the client's; nil where it showed none
+	reached   string             // the upstream's address
+
+	toUpstream, toClient half
+
+	mu       sync.Mutex // protects what follows
+	seq      uint64
+	upstream net.Conn // nil until dialed
+	cancel   func()   // calls off the dial; nil while there is none
+	ended    bool     // over is decided
+	over     outcome
+	closing  bool // nothing is left to interrupt
+}
+
+// outcome is how a connection ended: the first thing that ended it, and what
+// that was.
+type outcome struct {
+	reason event.Reason
+	cause  event.Cause
+	by     string
+	how    event.How
+	detail string
+}
+
+// Whose hand it was; values of conn.closed.by and of the metric's label.
+const (
+	byClient   = "client"
+	byUpstream = "upstream"
+	byIdle     = "idle"
+	byLifetime = "lifetime"
+	byDrain    = "drain"
+	byError    = "error"
+)
+
+func newSession(l *Listener, conn net.Conn, at time.Time) *session {
+	s := &session{
+		epoch:    l.epoch.Load(),
+		listener: l,
+		about: &event.Conn{
+			ID:       connectionIDs().take(),
+			Listener: l.name,
+			Client:   addrPort(conn.RemoteAddr()),
+			Listen:   addrPort(conn.LocalAddr()),
+			Started:  at,
+		},
+	}
+	s.tap = &tap{Conn: conn, session: s}
+	return s
+}
+
+// run is the life of a connection. A step that cannot go on has said why through
+// end; the later ones are left out, and the close fits what was said.
+func (s *session) run() {
+	if s.openTCP() && s.handshake() && s.authorize() && s.dial() {
+		s.relay()
+	}
+	s.close()
+}
+
+// serve runs the session and gives back what it holds.
+func (s *session) serve() {
+	defer s.listener.sessions.remove(s)
+	defer s.leavePlaces()
+	defer s.guard(s.close)
+	s.run()
+}
+
+// guard keeps a fault of ours in one session from ending the others. It is
+// deferred by each goroutine of the session; then runs what is left to do.
+func (s *session) guard(then func()) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	s.emit(time.Now(), event.Panic{Value: fmt.Sprint(v), Stack: string(debug.Stack())})
+	s.cut(outcome{reason: event.Internal, cause: event.CauseInternal, by: byError, how: event.ByRST, detail: fmt.Sprint(v)})
+	then()
+}
+
+// emit adds a fact to the connection's journal. at is when it happened. Sinks do
+// not block, and the lock keeps the order in which they see the journal equal to
+// its Seq.
+func (s *session) emit(at time.Time, body event.Body) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.listener.sink.Emit(event.Event{Conn: s.about, Seq: s.seq, Time: at, Body: body})
+}
+
+// end says why the connection is over. The first to speak is heard: what others
+// meet afterwards follows from it. It reports whether it was the first.
+func (s *session) end(o outcome) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	s.ended, s.over = true, o
+	return true
+}
+
+// ending returns the outcome, once there is one.
+func (s *session) ending() (o outcome, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over, s.ended
+}
+
+// cut ends the session from outside. It may come at any time, from any
+// goroutine; whatever the session waits for returns at once.
+func (s *session) cut(o outcome) {
+	if !s.end(o) {
+		return
+	}
+	s.interrupt()
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// interrupt makes every pending read, write and dial return.
+func (s *session) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
+	s.tap.Conn.SetDeadline(longAgo)
+	if s.upstream != nil {
+		s.upstream.SetDeadline(longAgo)
+	}
+	if s.cancel != nil {
+		s.cancel()
+	}
+}
+
+func (s *session) leavePlaces() {
+	for _, leave := range s.places {
+		leave()
+	}
+	s.places = nil
+}

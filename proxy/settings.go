@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy/sockopt"
+)
+
+// Settings is what a listener does with the connections it accepts. It is
+// constant once given to [Listen] or [Listener.Apply].
+type Settings struct {
+	// Upstream is where the connections go; must be set.
+	Upstream *Upstream
+
+	TLS        TLS
+	ClientAuth policy.ClientAuth
+	Timeouts   Timeouts
+	Limits     Limits
+
+	// Socket tunes accepted connections. What they inherit was given to
+	// sockopt.Listen and cannot change here.
+	Socket sockopt.Options
+
+	// CloseOnPlainHTTP closes connections that speak plain HTTP. If false, they
+	// get an answer that says why it does not work (plain_http: explain).
+	CloseOnPlainHTTP bool
+
+	// Inspect says how much of each handshake is recorded.
+	Inspect Inspect
+}
+
+// TLS is the server's half of the handshake.
+type TLS struct {
+	// Certificates are chosen by SNI; the first serves where none fits. At
+	// least one must be set, each with its Leaf parsed.
+	Certificates []tls.Certificate
+
+	MinVersion   uint16        // 0 means TLS 1.2
+	MaxVersion   uint16        // 0 means TLS 1.3
+	CipherSuites []uint16      // TLS 1.2 only; nil means the library's choice
+	Curves       []tls.CurveID // nil means the library's choice
+	ALPN         []string      // nil means that no protocol is negotiated
+
+	// RejectUnknownSNI ends handshakes that name a server none of the
+	// certificates is for, with the alert unrecognized_name. A handshake that
+	// names none gets the first certificate.
+	RejectUnknownSNI bool
+
+	// NoSessionTickets turns resumption off.
+	NoSessionTickets bool
+}
+
+// Timeouts bound a connection's phases. 0 means no bound, except where noted.
+type Timeouts struct {
+	FirstByte   time.Duration // from accept to the client's first byte
+	Handshake   time.Duration // from accept to the verdict; 0 means 10 s: there is always a bound
+	Idle        time.Duration // no byte in either direction
+	Lifetime    time.Duration // from accept, whatever happens
+	HalfClose   time.Duration // no byte in the open direction, after the other has ended
+	AlertLinger time.Duration // how long a refused client may take to read its alert
+}
+
+// Limits bound what a listener takes on. 0 means no bound.
+type Limits struct {
+	Connections      int     // open at once
+	Handshakes       int     // handshakes going on at once, from the first byte to the verdict
+	PerIP            int     // open at once from one address
+	AcceptRate       float64 // connections a second
+	WaitAtConnection bool    // at a limit, leave connections in the kernel's queue instead of closing them
+}
+
+// Inspect says how much of a handshake is told.
+type Inspect struct {
+	Level        Level
+	Fingerprints bool // JA3 and JA4 of the ClientHello
+}
+
+// Level says which events a handshake gives rise to.
+type Level uint8
+
+// The levels, each with all that the one before it tells.
+const (
+	InspectNone     Level = iota // only the outcome
+	InspectSummary               // and what was agreed on, with times
+	InspectMessages              // and every message and alert
+)
+
+const defaultHandshakeTimeout = 10 * time.Second
+
+// check returns what makes the settings unusable.
+func (s *Settings) check() error {
+	var errs []error
+	if s.Upstream == nil || len(s.Upstream.Addresses) == 0 {
+		errs = append(errs, errors.New("no upstream"))
+	}
+	if len(s.TLS.Certificates) == 0 {
+		errs = append(errs, errors.New("no server certificate"))
+	}
+	for i, c := range s.TLS.Certificates {
+		if c.Leaf == nil {
+			errs = append(errs, fmt.Errorf("server certificate %d is not parsed", i))
+		}
+	}
+	if s.ClientAuth.Mode != policy.None && s.ClientAuth.Verifier.Roots == nil {
+		errs = append(errs, errors.New("client certificates are asked for, but there are no client CAs"))
+	}
+	return errors.Join(errs...)
+}

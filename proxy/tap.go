@@ -1,0 +1,135 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// tap is the client's connection as crypto/tls sees it. It lies between
+// crypto/tls and the socket for the connection's whole life, knows every byte
+// of the handshake in both directions, and afterwards only counts.
+//
+// The handshake reads and writes from one goroutine. Afterwards one goroutine
+// reads and another writes, as with any net.Conn; the handshake's record is
+// no longer touched then.
+type tap struct {
+	net.Conn // the accepted connection
+
+	in, out atomic.Int64 // bytes on the wire
+
+	sawEOF   atomic.Bool // the client's FIN was read
+	sawReset atomic.Bool // the client's RST was met
+
+	quiet atomic.Bool // the handshake is over: count, and record nothing
+
+	first []byte // read before crypto/tls was there; handed to it first
+	log   recording
+
+	session *session // whose connection it is
+}
+
+// NetConn returns the accepted connection, so that crypto/tls's own NetConn
+// leads on to the socket.
+func (t *tap) NetConn() net.Conn { return t.Conn }
+
+// firstRead bounds what is read to learn what the client speaks. A ClientHello
+// with a post-quantum key share fits.
+const firstRead = 2048 // bytes
+
+// await reads from the client and keeps what came for crypto/tls. It returns all
+// that is kept, which is valid until the next Read, and may be called again for
+// more. The error comes with no bytes of its own.
+func (t *tap) await() ([]byte, error) {
+	if t.first == nil {
+		t.first = make([]byte, 0, firstRead)
+	}
+	if len(t.first) == cap(t.first) {
+		return t.first, io.ErrShortBuffer
+	}
+	n, err := t.read(t.first[len(t.first):cap(t.first)])
+	t.first = t.first[:len(t.first)+n]
+	if n > 0 {
+		return t.first, nil // an error, if there is one, comes again
+	}
+	return t.first, err
+}
+
+// Read implements net.Conn.
+func (t *tap) Read(p []byte) (int, error) {
+	if len(t.first) > 0 {
+		n := copy(p, t.first)
+		if t.first = t.first[n:]; len(t.first) == 0 {
+			t.first = nil // the buffer may go
+		}
+		return n, nil
+	}
+	return t.read(p)
+}
+
+func (t *tap) read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if n > 0 {
+		t.in.Add(int64(n))
+		if !t.quiet.Load() {
+			t.log.add(chunkIn, p[:n], time.Now())
+		}
+	}
+	if err != nil {
+		t.note(err)
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (t *tap) Write(p []byte) (int, error) {
+	var before time.Time
+	loud := !t.quiet.Load()
+	if loud {
+		before = time.Now()
+	}
+	n, err := t.Conn.Write(p)
+	t.out.Add(int64(n))
+	if loud && n > 0 {
+		t.log.add(chunkOut, p[:n], before)
+	}
+	if err != nil {
+		t.note(err)
+	}
+	return n, err
+}
+
+// note keeps what an error says about the client's end of the connection:
+// crypto/tls reports a FIN and a close_notify alike.
+func (t *tap) note(err error) {
+	switch {
+	case errors.Is(err, io.EOF):
+		t.sawEOF.Store(true)
+	case isReset(err):
+		t.sawReset.Store(true)
+	}
+}
+
+// hush ends the record of the handshake. It must be called before a second
+// goroutine uses the connection.
+func (t *tap) hush() { t.quiet.Store(true) }
+
+// CloseWrite sends FIN. It matches crypto/tls's and net's methods of the name.
+func (t *tap) CloseWrite() error { return closeWrite(t.Conn) }
+
+// closeWrite sends FIN on a TCP connection, or its like on a unix socket.
+func closeWrite(c net.Conn) error {
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// isReset tells whether err says that the other end reset the connection, or
+// was gone when we wrote to it.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/sockopt"
+)
+
+// Upstream is where connections go: one service, at one or more addresses. It
+// is constant while in use; Dial may be called concurrently.
+type Upstream struct {
+	Name      string
+	Addresses []Address
+	Balance   Balance
+
+	// DialTimeout bounds the try of one address; 0 means 5 s.
+	DialTimeout time.Duration
+
+	// Socket tunes the dialed connections.
+	Socket sockopt.Options
+
+	next atomic.Uint32 // where RoundRobin begins
+}
+
+// Address is one place of an upstream.
+type Address struct {
+	Network string // tcp or unix
+	Address string // host:port, or the socket's path
+}
+
+// String returns the address as the configuration writes it.
+func (a Address) String() string {
+	if a.Network == "unix" {
+		return "unix:" + a.Address
+	}
+	return a.Address
+}
+
+// Balance says which address is tried first.
+type Balance uint8
+
+// The ways to balance. Whatever is first, the others are tried when it fails.
+const (
+	FirstUp    Balance = iota // the first that answers, in the order given
+	RoundRobin                // each in turn
+)
+
+const defaultDialTimeout = 5 * time.Second
+
+// attempt is one try to dial one address.
+type attempt struct {
+	address  Address
+	number   int // from 1
+	began    time.Time
+	duration time.Duration
+	err      error // nil if it was reached
+	last     bool
+}
+
+// dial tries the addresses in turn until one answers, and tells each attempt.
+// It returns the last error when none does. The whole is bounded by ctx, each
+// attempt by DialTimeout.
+func (u *Upstream) dial(ctx context.Context, tell func(attempt)) (net.Conn, Address, error) {
+	begin := 0
+	if u.Balance == RoundRobin {
+		begin = int(u.next.Add(1)-1) % len(u.Addresses)
+	}
+	d := sockopt.Dialer(u.Socket, cmp.Or(u.DialTimeout, defaultDialTimeout))
+	var last error
+	for i := range u.Addresses {
+		a := attempt{
+			address: u.Addresses[(begin+i)%len(u.Addresses)],
+			number:  i + 1,
+			began:   time.Now(),
+			last:    i == len(u.Addresses)-1,
+		}
+		var conn net.Conn
+		conn, a.err = d.DialContext(ctx, a.address.Network, a.address.Address)
+		a.duration = time.Since(a.began)
+		if a.err == nil {
+			if err := sockopt.Dialed(conn, u.Socket); err != nil {
+				conn.Close()
+				a.err = err
+			}
+		}
+		if a.err == nil {
+			tell(a)
+			return conn, a.address, nil
+		}
+		a.last = a.last || ctx.Err() != nil
+		tell(a)
+		last = fmt.Errorf("dialing upstream %s: %w", u.Name, a.err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, Address{}, last
+}
+
+// upstreamReason names why an upstream was not reached.
+func upstreamReason(err error) event.Reason {
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &dns):
+		return event.UpstreamDNS
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		return event.UpstreamRefused
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EADDRINUSE):
+		return event.UpstreamPortsExhausted
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return event.LimitDescriptors
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return event.UpstreamTimeout
+	case errors.Is(err, context.Canceled):
+		return event.Shutdown
+	}
+	return event.UpstreamUnreachable
+}
