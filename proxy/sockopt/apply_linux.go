@@ -157,13 +157,13 @@ func check(network string, object Object, o *Options) ([]Setting, error) {
 }
 
 // settle sets what package net has overwritten or Linux does not hand down.
-func settle(conn syscall.Conn, o *Options) error {
+func settle(conn syscall.Conn, noDelay, quick bool) error {
 	return onSocket(conn, func(fd int) error {
 		var errs []error
-		if !o.NoDelay {
+		if !noDelay {
 			errs = append(errs, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 0))
 		}
-		if o.QuickAck {
+		if quick {
 			errs = append(errs, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1))
 		}
 		return errors.Join(errs...)

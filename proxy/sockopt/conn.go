@@ -14,7 +14,7 @@ func Accepted(conn *net.TCPConn, o Options) error {
 	if o.NoDelay && !o.QuickAck {
 		return nil
 	}
-	return settle(conn, &o)
+	return settle(conn, o.NoDelay, o.QuickAck)
 }
 
 // Dialed sets on a connection of [Dialer] what package net overwrites after

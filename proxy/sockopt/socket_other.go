@@ -62,9 +62,9 @@ func check(network string, object Object, o *Options) ([]Setting, error) {
 	return unsupported(o, object), nil
 }
 
-func settle(conn syscall.Conn, o *Options) error {
+func settle(conn syscall.Conn, noDelay, _ bool) error {
 	type delayer interface{ SetNoDelay(bool) error }
-	if d, ok := conn.(delayer); ok && !o.NoDelay {
+	if d, ok := conn.(delayer); ok && !noDelay {
 		return d.SetNoDelay(false)
 	}
 	return nil

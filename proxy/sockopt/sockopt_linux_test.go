@@ -3,6 +3,7 @@ package sockopt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -400,5 +401,53 @@ func unprivileged(t *testing.T, f func()) {
 	}()
 	if err := <-result; err != nil {
 		t.Skip(err)
+	}
+}
+
+func TestAcceptedCostsNothingByDefault(t *testing.T) {
+	o := Default()
+	if n := testing.AllocsPerRun(100, func() {
+		// A nil connection: anything but a return would panic.
+		if err := Accepted(nil, o); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+func BenchmarkDial(b *testing.B) {
+	ln, _, err := Listen(b.Context(), "tcp", "127.0.0.1:0", Default())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	go discard(ln)
+	for _, bb := range []struct {
+		name string
+		d    *net.Dialer
+	}{{"package net", &net.Dialer{}}, {"default options", Dialer(Default(), 0)}} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c, err := bb.d.DialContext(b.Context(), "tcp", ln.Addr().String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				Abort(c) // no TIME_WAIT
+			}
+		})
+	}
+}
+
+// discard accepts, waits for the end and closes, until the listener is closed.
+func discard(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, c)
+		c.Close()
 	}
 }

@@ -49,38 +49,134 @@ const (
 
 // table holds every option in the order in which it is set and reported.
 var table = []option{
-	{key: "bind_device", name: "SO_BINDTODEVICE", where: handedDown, need: needRaw, ask: text(func(o *Options) string { return o.BindDevice }), show: showText},
-	{key: "transparent", name: "IP_TRANSPARENT", where: handedDown, need: needAdminRaw, ask: flag(func(o *Options) bool { return o.Transparent }), show: showFlag},
-	{key: "freebind", name: "IP_FREEBIND", where: handedDown, ask: flag(func(o *Options) bool { return o.FreeBind }), show: showFlag},
-	{key: "source", name: "IP_BIND_ADDRESS_NO_PORT", where: dials, ask: flag(func(o *Options) bool { return o.Source.IsValid() }), show: showFlag},
-	{key: "mark", name: "SO_MARK", where: handedDown, need: needAdminRaw, ask: func(o *Options) (value, bool) { return value{n: int64(o.Mark)}, o.Mark != 0 }, show: showUint32},
-	{key: "reuse_port", name: "SO_REUSEPORT", where: listens, need: "the same user as the other listener", ask: flag(func(o *Options) bool { return o.ReusePort }), show: showFlag},
-	{key: "backlog", name: "listen", where: atListener, ask: number(func(o *Options) int { return o.Backlog }), show: showNumber},
-	{key: "receive_buffer", name: "SO_RCVBUF", where: handedDown, ask: number(func(o *Options) int { return o.ReceiveBuffer }), show: showNumber},
-	{key: "send_buffer", name: "SO_SNDBUF", where: handedDown, ask: number(func(o *Options) int { return o.SendBuffer }), show: showNumber},
-	{key: "window_clamp", name: "TCP_WINDOW_CLAMP", where: handedDown, ask: number(func(o *Options) int { return o.WindowClamp }), show: showNumber},
-	{key: "mss", name: "TCP_MAXSEG", where: handedDown, ask: number(func(o *Options) int { return o.MSS }), show: showNumber},
-	{key: "save_syn", name: "TCP_SAVE_SYN", where: listens, ask: flag(func(o *Options) bool { return o.SaveSYN }), show: showFlag},
-	{key: "defer_accept", name: "TCP_DEFER_ACCEPT", where: listens, ask: seconds(func(o *Options) time.Duration { return o.DeferAccept }), show: showSeconds},
-	{key: "fast_open", name: "TCP_FASTOPEN", where: listens, ask: number(func(o *Options) int { return o.FastOpen }), show: showNumber},
-	{key: "fast_open", name: "TCP_FASTOPEN_CONNECT", where: dials, ask: flag(func(o *Options) bool { return o.FastOpenConnect }), show: showFlag},
-	{key: "syncnt", name: "TCP_SYNCNT", where: handedDown, ask: number(func(o *Options) int { return o.SynCount }), show: showNumber},
-	{key: "congestion", name: "TCP_CONGESTION", where: handedDown, need: needAdmin, ask: text(func(o *Options) string { return o.Congestion }), show: showText},
-	{key: "keepalive.enabled", name: "SO_KEEPALIVE", where: handedDown, ask: func(o *Options) (value, bool) { return boolean(o.KeepAlive.Enabled), true }, show: showFlag},
-	{key: "keepalive.idle", name: "TCP_KEEPIDLE", where: handedDown, ask: probing(seconds(func(o *Options) time.Duration { return o.KeepAlive.Idle })), show: showSeconds},
-	{key: "keepalive.interval", name: "TCP_KEEPINTVL", where: handedDown, ask: probing(seconds(func(o *Options) time.Duration { return o.KeepAlive.Interval })), show: showSeconds},
-	{key: "keepalive.count", name: "TCP_KEEPCNT", where: handedDown, ask: probing(number(func(o *Options) int { return o.KeepAlive.Count })), show: showNumber},
-	{key: "user_timeout", name: "TCP_USER_TIMEOUT", where: handedDown, ask: milliseconds(func(o *Options) time.Duration { return o.UserTimeout }), show: showMilliseconds},
-	{key: "notsent_lowat", name: "TCP_NOTSENT_LOWAT", where: handedDown, ask: number(func(o *Options) int { return o.NotSentLowat }), show: showUint32},
-	{key: "max_pacing_rate", name: "SO_MAX_PACING_RATE", where: handedDown, ask: func(o *Options) (value, bool) { return value{n: int64(o.MaxPacingRate)}, o.MaxPacingRate != 0 }, show: showRate},
-	{key: "linger", name: "SO_LINGER", where: handedDown, ask: askLinger, show: showNumber},
-	{key: "linger2", name: "TCP_LINGER2", where: handedDown, ask: number(func(o *Options) int { return o.Linger2 }), show: showNumber},
-	{key: "dscp", name: "IP_TOS", where: handedDown, ask: number(func(o *Options) int { return o.DSCP << 2 }), show: showDSCP},
-	{key: "dscp", name: "IPV6_TCLASS", v6: true, where: handedDown, ask: number(func(o *Options) int { return o.DSCP << 2 }), show: showDSCP},
-	{key: "ttl", name: "IP_TTL", where: handedDown, ask: number(func(o *Options) int { return o.TTL }), show: showNumber},
-	{key: "ttl", name: "IPV6_UNICAST_HOPS", v6: true, where: handedDown, ask: number(func(o *Options) int { return o.TTL }), show: showNumber},
-	{key: "nodelay", name: "TCP_NODELAY", where: live, ask: func(o *Options) (value, bool) { return boolean(o.NoDelay), true }, show: showFlag},
-	{key: "quickack", name: "TCP_QUICKACK", where: live, ask: flag(func(o *Options) bool { return o.QuickAck }), show: showFlag},
+	{
+		key: "bind_device", name: "SO_BINDTODEVICE", where: handedDown, need: needRaw,
+		ask: text(func(o *Options) string { return o.BindDevice }), show: showText,
+	},
+	{
+		key: "transparent", name: "IP_TRANSPARENT", where: handedDown, need: needAdminRaw,
+		ask: flag(func(o *Options) bool { return o.Transparent }), show: showFlag,
+	},
+	{
+		key: "freebind", name: "IP_FREEBIND", where: handedDown,
+		ask: flag(func(o *Options) bool { return o.FreeBind }), show: showFlag,
+	},
+	{
+		key: "source", name: "IP_BIND_ADDRESS_NO_PORT", where: dials,
+		ask: flag(func(o *Options) bool { return o.Source.IsValid() }), show: showFlag,
+	},
+	{
+		key: "mark", name: "SO_MARK", where: handedDown, need: needAdminRaw,
+		ask: func(o *Options) (value, bool) { return value{n: int64(o.Mark)}, o.Mark != 0 }, show: showUint32,
+	},
+	{
+		key: "reuse_port", name: "SO_REUSEPORT", where: listens, need: "the same user as the other listener",
+		ask: flag(func(o *Options) bool { return o.ReusePort }), show: showFlag,
+	},
+	{
+		key: "backlog", name: "listen", where: atListener,
+		ask: number(func(o *Options) int { return o.Backlog }), show: showNumber,
+	},
+	{
+		key: "receive_buffer", name: "SO_RCVBUF", where: handedDown,
+		ask: number(func(o *Options) int { return o.ReceiveBuffer }), show: showNumber,
+	},
+	{
+		key: "send_buffer", name: "SO_SNDBUF", where: handedDown,
+		ask: number(func(o *Options) int { return o.SendBuffer }), show: showNumber,
+	},
+	{
+		key: "window_clamp", name: "TCP_WINDOW_CLAMP", where: handedDown,
+		ask: number(func(o *Options) int { return o.WindowClamp }), show: showNumber,
+	},
+	{
+		key: "mss", name: "TCP_MAXSEG", where: handedDown,
+		ask: number(func(o *Options) int { return o.MSS }), show: showNumber,
+	},
+	{
+		key: "save_syn", name: "TCP_SAVE_SYN", where: listens,
+		ask: flag(func(o *Options) bool { return o.SaveSYN }), show: showFlag,
+	},
+	{
+		key: "defer_accept", name: "TCP_DEFER_ACCEPT", where: listens,
+		ask: seconds(func(o *Options) time.Duration { return o.DeferAccept }), show: showSeconds,
+	},
+	{
+		key: "fast_open", name: "TCP_FASTOPEN", where: listens,
+		ask: number(func(o *Options) int { return o.FastOpen }), show: showNumber,
+	},
+	{
+		key: "fast_open", name: "TCP_FASTOPEN_CONNECT", where: dials,
+		ask: flag(func(o *Options) bool { return o.FastOpenConnect }), show: showFlag,
+	},
+	{
+		key: "syncnt", name: "TCP_SYNCNT", where: handedDown,
+		ask: number(func(o *Options) int { return o.SynCount }), show: showNumber,
+	},
+	{
+		key: "congestion", name: "TCP_CONGESTION", where: handedDown, need: needAdmin,
+		ask: text(func(o *Options) string { return o.Congestion }), show: showText,
+	},
+	{
+		key: "keepalive.enabled", name: "SO_KEEPALIVE", where: handedDown,
+		ask: func(o *Options) (value, bool) { return boolean(o.KeepAlive.Enabled), true }, show: showFlag,
+	},
+	{
+		key: "keepalive.idle", name: "TCP_KEEPIDLE", where: handedDown,
+		ask: probing(seconds(func(o *Options) time.Duration { return o.KeepAlive.Idle })), show: showSeconds,
+	},
+	{
+		key: "keepalive.interval", name: "TCP_KEEPINTVL", where: handedDown,
+		ask: probing(seconds(func(o *Options) time.Duration { return o.KeepAlive.Interval })), show: showSeconds,
+	},
+	{
+		key: "keepalive.count", name: "TCP_KEEPCNT", where: handedDown,
+		ask: probing(number(func(o *Options) int { return o.KeepAlive.Count })), show: showNumber,
+	},
+	{
+		key: "user_timeout", name: "TCP_USER_TIMEOUT", where: handedDown,
+		ask: milliseconds(func(o *Options) time.Duration { return o.UserTimeout }), show: showMilliseconds,
+	},
+	{
+		key: "notsent_lowat", name: "TCP_NOTSENT_LOWAT", where: handedDown,
+		ask: number(func(o *Options) int { return o.NotSentLowat }), show: showUint32,
+	},
+	{
+		key: "max_pacing_rate", name: "SO_MAX_PACING_RATE", where: handedDown,
+		ask: func(o *Options) (value, bool) { return value{n: int64(o.MaxPacingRate)}, o.MaxPacingRate != 0 }, show: showRate,
+	},
+	{
+		key: "linger", name: "SO_LINGER", where: handedDown,
+		ask: askLinger, show: showNumber,
+	},
+	{
+		key: "linger2", name: "TCP_LINGER2", where: handedDown,
+		ask: number(func(o *Options) int { return o.Linger2 }), show: showNumber,
+	},
+	{
+		key: "dscp", name: "IP_TOS", where: handedDown,
+		ask: number(func(o *Options) int { return o.DSCP << 2 }), show: showDSCP,
+	},
+	{
+		key: "dscp", name: "IPV6_TCLASS", v6: true, where: handedDown,
+		ask: number(func(o *Options) int { return o.DSCP << 2 }), show: showDSCP,
+	},
+	{
+		key: "ttl", name: "IP_TTL", where: handedDown,
+		ask: number(func(o *Options) int { return o.TTL }), show: showNumber,
+	},
+	{
+		key: "ttl", name: "IPV6_UNICAST_HOPS", v6: true, where: handedDown,
+		ask: number(func(o *Options) int { return o.TTL }), show: showNumber,
+	},
+	{
+		key: "nodelay", name: "TCP_NODELAY", where: live,
+		ask: func(o *Options) (value, bool) { return boolean(o.NoDelay), true }, show: showFlag,
+	},
+	{
+		key: "quickack", name: "TCP_QUICKACK", where: live,
+		ask: flag(func(o *Options) bool { return o.QuickAck }), show: showFlag,
+	},
 }
 
 // step is an option that was asked for.
