@@ -121,7 +121,7 @@ func ourSightings(t *testing.T, c *conversation) []sighting {
 		case KindChangeCipherSpec:
 			s.what = "change_cipher_spec"
 		case KindOpaque:
-			if m.RecordType == ApplicationDataRecord && finished {
+			if m.Direction == ClientToServer && m.RecordType == ApplicationDataRecord && finished {
 				continue // tshark has no secret for it either
 			}
 			s.what = "opaque"
