@@ -49,11 +49,7 @@ func (c *consoleEncoder) event(e event.Event, level event.Level) {
 	case event.HandshakeOK:
 		c.handshakeOK(e.Conn, b)
 	case event.HandshakeFailed:
-		word := "refused"
-		if b.By == event.ClientSide {
-			word = "client" // it refused us, or left
-		}
-		c.failure(e.Conn, &b.Failure, bad, '✘', word)
+		c.failure(e.Conn, &b.Failure, bad, '✘', failed(&b.Failure))
 	case event.HandshakeReported:
 		c.failure(e.Conn, &b.Failure, warning, '!', "reported")
 	case event.UpstreamFailed:
@@ -116,6 +112,21 @@ func (c *consoleEncoder) handshakeOK(conn *event.Conn, b event.HandshakeOK) {
 		more = append(more, "resumed")
 	}
 	c.finally(strings.Join(more, "  "))
+}
+
+// failed is the word for a handshake that failed: the client refused us or left,
+// we refused the client, or something is wrong on our side. Failure.By does not
+// tell the first two apart, for it says at whose end the cause lies.
+func failed(f *event.Failure) string {
+	switch {
+	case f.Reason.Class() == event.ClassOurs:
+		return "failed"
+	case f.Reason.Class() == event.ClassClientSays,
+		f.Reason == event.PeerClosed, f.Reason == event.PeerReset,
+		f.Alert != nil && f.Alert.Direction == event.In:
+		return "client"
+	}
+	return "refused"
 }
 
 func (c *consoleEncoder) failure(conn *event.Conn, f *event.Failure, t tone, glyph rune, word string) {
@@ -189,22 +200,30 @@ func (c *consoleEncoder) limitHit(conn *event.Conn, b event.LimitHit) {
 
 func (c *consoleEncoder) connClosed(conn *event.Conn, b event.ConnClosed) {
 	c.startConn(plain, '○', "closed", conn)
-	by := b.By
-	if by == "client" || by == "upstream" || by == "proxy" {
-		by = "by " + by
+	switch b.By {
+	case "client", "upstream":
+		c.say("by " + b.By)
+	case "error": // the cause says it better
+	default:
+		c.say(b.By)
 	}
-	c.say(by)
 	c.say(string(b.How))
 	c.say("in " + size(b.BytesIn))
 	c.say("out " + size(b.BytesOut))
 	c.say(took(b.Duration))
-	switch {
-	case b.Cause == event.CauseClean || b.Cause == "":
-	case b.Detail != "":
-		c.finally(string(b.Cause) + ": " + b.Detail)
-	default:
-		c.finally(string(b.Cause))
+	c.finally(closedBecause(b))
+}
+
+// closedBecause says why a connection was closed where that is not plain, and
+// leaves out what an earlier line of the connection has told at length.
+func closedBecause(b event.ConnClosed) string {
+	switch b.Cause {
+	case event.CauseClean:
+		return ""
+	case event.CauseProbe, event.CauseRefused, event.CauseHandshakeBroken, event.CauseUpstreamFailed, event.CauseLimit:
+		return string(b.Cause)
 	}
+	return strings.Join(present(string(b.Cause), b.Detail), ": ")
 }
 
 // panicked shows the stack at once: it is the one chance to learn of the fault.

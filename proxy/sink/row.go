@@ -21,7 +21,7 @@ const (
 	nameCells   = 8
 	tookCells   = 7
 
-	maxBelow = 4 // lines for one text below its event
+	maxBelow = 6 // lines for one text below its event
 )
 
 // tone is how something went, in colour.

@@ -42,7 +42,7 @@ var incomplete = event.Failure{
 	Reason: event.ClientChainIncomplete, Detail: `issuer "Demo Issuing" was not sent`,
 	LibraryError: "x509: certificate signed by unknown authority", LastMessage: "certificate_verify",
 	Alert:         &event.Alert{Direction: event.Out, Fatal: true, Code: 48, Description: "unknown_ca", Encrypted: true},
-	AdvertisedCAs: []string{"CN=Demo Root"}, Duration: 3700 * time.Microsecond, TLS: agreed, Chain: []event.Certificate{alice},
+	AdvertisedCAs: []string{"CN=Demo Root"}, Duration: 3700 * time.Microsecond, TLS: agreed, Chain: []event.Certificate{alice}, By: event.ClientSide,
 }
 
 // samples holds at least one of each body of package event, those of a
@@ -87,6 +87,8 @@ var samples = []struct {
 		Alert: &event.Alert{Direction: event.In, Fatal: true, Code: 48, Description: "unknown_ca"}}}},
 	{conn, event.HandshakeFailed{Failure: event.Failure{Reason: event.NotTLS, Received: []byte("SSH-2.0-OpenSSH_"), Duration: 80 * time.Microsecond}}},
 	{conn, event.HandshakeFailed{Failure: event.Failure{Reason: event.Internal, LibraryError: "tls: something new", Duration: time.Second}}},
+	{conn, event.HandshakeFailed{Failure: event.Failure{Reason: event.PeerClosed, By: event.ClientSide, LastMessage: "server_hello", Confidence: "likely",
+		Duration: 2 * time.Millisecond, Detail: "the client closed the connection after our Certificate"}}},
 	{conn, event.HandshakeReported{Failure: incomplete}},
 	{conn, event.ProbeSeen{Reason: event.TCPProbe, Duration: 300 * time.Microsecond}},
 	{conn, event.LimitHit{Reason: event.LimitPerIP, Value: 100, Key: "limits.max_per_ip", Action: "close"}},
@@ -99,6 +101,7 @@ var samples = []struct {
 	{conn, event.ConnClosed{Cause: event.CauseClean, By: "client", How: event.ByFIN, BytesIn: 79, BytesOut: 60, WireIn: 2900, WireOut: 3100,
 		Duration: 13200 * time.Microsecond, Identity: "spiffe://demo.test/alice", Upstream: "10.0.0.2:8080", Kernel: kernel}},
 	{conn, event.ConnClosed{Cause: event.CauseIdle, By: "idle", How: event.ByTimeout, BytesIn: 1536, BytesOut: 5 << 30, Duration: 250 * time.Second, Detail: "no byte for 4m0s"}},
+	{conn, event.ConnClosed{Reason: event.ClientCertExpired, Cause: event.CauseRefused, By: "error", How: event.ByAlert, Duration: 4 * time.Millisecond, Detail: "tls: expired certificate"}},
 	{conn, event.ConnClosed{Reason: event.TCPProbe, Cause: event.CauseProbe, By: "client", How: event.ByFIN, Duration: 300 * time.Microsecond}},
 	{conn, event.Panic{Value: "runtime error: index out of range [3] with length 3", Stack: "goroutine 7 [running]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"}},
 
