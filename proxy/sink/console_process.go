@@ -43,6 +43,8 @@ func (c *consoleEncoder) process(b event.Body) bool {
 		c.say(b.File)
 		c.say(bracketed(b.Key))
 		c.finally(b.Detail)
+	case event.SocketOptions:
+		c.socketOptions(b)
 	case event.SocketOption:
 		c.socketOption(b)
 	case event.AcceptPaused:
@@ -110,17 +112,46 @@ func (c *consoleEncoder) certLoaded(b event.CertLoaded) {
 	c.finally(b.File)
 }
 
+// socketOptions names the options that came out otherwise than they were asked
+// for; all of them where the console is verbose.
+func (c *consoleEncoder) socketOptions(b event.SocketOptions) {
+	c.start(plain, '·', "options")
+	c.column(1, socketOf(b.Object, b.Listener+b.Upstream), 0)
+	var told []string
+	for _, o := range b.Options {
+		value := o.Got
+		differs := o.Asked != "" && o.Asked != o.Got
+		if differs {
+			value = o.Asked + " → " + o.Got
+		}
+		if differs || c.verbose {
+			told = append(told, o.Key+"="+quoteWhereNeeded(value))
+		}
+	}
+	if len(told) == 0 {
+		told = []string{counted(len(b.Options), "socket option", "socket options") + " as asked"}
+	}
+	c.flow(strings.Join(told, " "))
+}
+
+// socketOf says whose socket it is: "listener main", "client of main".
+func socketOf(object, name string) string {
+	switch {
+	case name == "":
+		return object
+	case object == "client":
+		return "client of " + name
+	}
+	return object + " " + name
+}
+
 func (c *consoleEncoder) socketOption(b event.SocketOption) {
 	t, glyph := plain, '·'
 	if b.Err != "" {
 		t, glyph = warning, '!'
 	}
 	c.start(t, glyph, "option")
-	where := b.Object
-	if name := b.Listener + b.Upstream; name != "" && name != b.Object {
-		where += " " + name
-	}
-	c.column(1, b.Option+" on "+where, 0)
+	c.column(1, b.Option+" on "+socketOf(b.Object, b.Listener+b.Upstream), 0)
 	asked := "not asked for"
 	if b.Asked != "" {
 		asked = "asked " + b.Asked

@@ -57,6 +57,15 @@ var samples = []struct {
 	{nil, event.CertLoaded{Kind: "client_ca", Key: "listeners.main.tls.client_ca", File: "certs/clients.pem", Subject: "CN=Demo Root", Serial: "02",
 		NotAfter: started.Add(36 * time.Hour), DaysLeft: 1, Count: 2}},
 	{nil, event.CertWarning{Kind: "server", Key: "listeners.main.tls.cert", File: "certs/server.pem", Detail: "expires in 2 days (2026-11-24)"}},
+	{nil, event.SocketOptions{Listener: "main", Object: "client", Options: []event.SocketOption{
+		{Option: "TCP_NODELAY", Key: "nodelay", Asked: "true", Got: "true"},
+		{Option: "TCP_USER_TIMEOUT", Key: "user_timeout", Asked: "1m0s", Got: "1m0s"},
+		{Option: "SO_RCVBUF", Key: "receive_buffer", Got: "131072"},
+	}}},
+	{nil, event.SocketOptions{Listener: "main", Object: "listener", Options: []event.SocketOption{
+		{Option: "TCP_DEFER_ACCEPT", Key: "defer_accept", Asked: "5s", Got: "7s", Note: "the kernel rounds up to retransmissions"},
+		{Option: "SO_REUSEPORT", Key: "reuse_port", Asked: "false", Got: "false"},
+	}}},
 	{nil, event.SocketOption{Upstream: "app", Object: "upstream", Option: "TCP_CONGESTION", Key: "upstreams.app.tcp.congestion", Asked: "dctcp", Got: "cubic", Need: "CAP_NET_ADMIN", Note: "not among the algorithms everybody may use", Err: "operation not permitted"}},
 	{nil, event.ProxyReady{Listeners: []event.ListenerReady{
 		{Name: "main", Address: "127.0.0.1:8443", Upstream: "app", ClientAuth: "require"},
