@@ -2,10 +2,9 @@ package tlswire
 
 import (
 	"crypto"
-	"crypto/hkdf"
 	"crypto/hmac"
-	_ "crypto/sha256" // for crypto.SHA256
-	_ "crypto/sha512" // for crypto.SHA384
+	"crypto/sha256"
+	"crypto/sha512"
 	"hash"
 	"strings"
 )
@@ -19,18 +18,47 @@ func (c CipherSuite) hash() crypto.Hash {
 	return crypto.SHA256
 }
 
-// expandLabel is HKDF-Expand-Label with an empty context: RFC 8446, Section
-// 7.1. It returns nil if secret is shorter than the hash.
-func expandLabel(h crypto.Hash, secret []byte, label string, length int) []byte {
-	info := make([]byte, 0, 32)
-	info = append(info, byte(length>>8), byte(length), byte(6+len(label)))
-	info = append(info, "tls13 "...)
-	info = append(append(info, label...), 0)
-	out, err := hkdf.Expand(h.New, secret, string(info), length)
-	if err != nil {
-		return nil
+// expandLabel fills out with HKDF-Expand-Label of an empty context: RFC 8446,
+// Section 7.1. Everything derived here is no longer than the hash, so one
+// round of HKDF-Expand does, and the hash can be computed without allocating;
+// with crypto/hkdf, keys cost half of all allocations of a decoded handshake.
+func expandLabel(h crypto.Hash, out, secret []byte, label string) {
+	var buf [32]byte
+	info := append(buf[:0], byte(len(out)>>8), byte(len(out)), byte(6+len(label)))
+	info = append(append(info, "tls13 "...), label...)
+	info = append(info, 0, 1) // no context; T(1) of RFC 5869, Section 2.3
+	sum := hmacSum(h, secret, info)
+	copy(out, sum[:h.Size()])
+}
+
+// hmacSum is HMAC with SHA-256 or SHA-384 of a short message under a key no
+// longer than a block: RFC 2104.
+func hmacSum(h crypto.Hash, key, message []byte) (sum [sha512.Size384]byte) {
+	var buf [2 * sha512.BlockSize]byte
+	block := sha256.BlockSize
+	if h == crypto.SHA384 {
+		block = sha512.BlockSize
 	}
-	return out
+	digest := func(pad byte, rest []byte) {
+		for i := range block {
+			buf[i] = pad
+		}
+		for i, c := range key {
+			buf[i] ^= c
+		}
+		input := append(buf[:block], rest...)
+		if h == crypto.SHA384 {
+			sum = sha512.Sum384(input)
+		} else {
+			s := sha256.Sum256(input)
+			copy(sum[:], s[:])
+		}
+	}
+	digest(0x36, message)
+	inner := sum
+	digest(0x5c, inner[:h.Size()])
+	clear(buf[:])
+	return sum
 }
 
 // prf12 fills out with the TLS 1.2 PRF: RFC 5246, Section 5.

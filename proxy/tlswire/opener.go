@@ -85,8 +85,12 @@ func (o *opener) set13(suite CipherSuite, secret []byte) bool {
 	if len(secret) != h.Size() || o.mode != modeGCM && o.mode != modeChaCha20 {
 		return false
 	}
-	copy(o.iv[:], expandLabel(h, secret, "iv", len(o.iv)))
-	return o.setKey(expandLabel(h, secret, "key", o.keyLen))
+	var key [32]byte
+	expandLabel(h, o.iv[:], secret, "iv")
+	expandLabel(h, key[:o.keyLen], secret, "key")
+	ok := o.setKey(key[:o.keyLen])
+	clear(key[:])
+	return ok
 }
 
 // set12 takes a direction's part of the key block: RFC 5246, Section 6.3.
@@ -211,5 +215,7 @@ func (o *opener) openCBC(dst, payload []byte) ([]byte, bool) {
 // nextTrafficSecret replaces secret with the one after it: RFC 8446, Section
 // 7.2.
 func nextTrafficSecret(h crypto.Hash, secret []byte) {
-	copy(secret, expandLabel(h, secret, "traffic upd", len(secret)))
+	var next [maxSecret]byte
+	expandLabel(h, next[:len(secret)], secret, "traffic upd")
+	copy(secret, next[:])
 }

@@ -16,7 +16,7 @@ type ServerHello struct {
 	HelloRetryRequest bool `json:"hello_retry_request,omitempty"`
 
 	SupportedVersions            Version         `json:"supported_versions,omitzero"`                       // selected_version; 0 before TLS 1.3
-	KeyShare                     *KeyShareEntry  `json:"key_share,omitempty"`                               // without a key in a HelloRetryRequest
+	KeyShare                     KeyShareEntry   `json:"key_share,omitzero"`                                // zero if there was none; without a key in a HelloRetryRequest
 	PreSharedKey                 *uint16         `json:"pre_shared_key,omitempty"`                          // selected_identity: the session was resumed
 	CookieLength                 int             `json:"cookie_length,omitempty"`                           // bytes
 	ServerName                   bool            `json:"server_name,omitempty"`                             // the name was used
@@ -142,7 +142,7 @@ func (h *ServerHello) keyShare(s *span) {
 		entry.KeyExchangeLength = key.len()
 	}
 	if s.d.err == nil {
-		h.KeyShare = &entry
+		h.KeyShare = entry
 	}
 }
 
