@@ -76,6 +76,9 @@ func (c checker) checkReference(key, upstream string) {
 	if !c.sound(key) || strings.ContainsAny(upstream, ":") || slices.Contains(names, upstream) {
 		return
 	}
+	if !c.set(key) && c.namesUnsure {
+		return
+	}
 	hint := didYouMean(upstream, names)
 	if hint == "" && len(names) > 0 {
 		hint = ": there are " + strings.Join(names, ", ")
@@ -145,10 +148,10 @@ func (c checker) checkSharedAddresses() {
 			continue
 		}
 		seen[address] = name
-		for taken, other := range maps.All(seen) {
+		for _, taken := range slices.Sorted(maps.Keys(seen)) {
 			if overlap(address, taken) {
 				c.warnAt(key, "%s and %s of listeners.%s overlap: binding the second is refused unless both have reuse_port",
-					address, taken, other)
+					address, taken, seen[taken])
 			}
 		}
 	}
@@ -200,7 +203,7 @@ func (c checker) checkUpstream(name string, u Upstream) {
 			}
 		}
 	}
-	if len(users) == 0 {
+	if len(users) == 0 && !c.namesUnsure {
 		c.warnAt("upstreams."+name, "no listener goes here")
 	}
 }

@@ -1,13 +1,8 @@
 package configs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -33,60 +28,6 @@ func (l *loader) readFile(content []byte) {
 		return
 	}
 	l.readSection(doc, "", schema())
-}
-
-// parseYAML returns the root of the only document, or nil if there is none.
-func parseYAML(content []byte) (root *yaml.Node, err error) {
-	dec := yaml.NewDecoder(bytes.NewReader(content))
-	var first, next yaml.Node
-	if err := dec.Decode(&first); err == io.EOF {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	if err := dec.Decode(&next); err == nil {
-		return nil, &secondDocument{&next}
-	} else if err != io.EOF {
-		return nil, err
-	}
-	return first.Content[0], nil
-}
-
-type secondDocument struct{ node *yaml.Node }
-
-func (*secondDocument) Error() string { return "a second document" }
-
-var (
-	yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
-	// yamlFromZero matches the messages whose line the YAML package counts
-	// from 0: those of its parser, unlike those of its scanner.
-	yamlFromZero = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key$|',' or )|^found undefined tag handle`)
-)
-
-// syntaxError turns a message of the YAML package into a finding. It leaves
-// out the line of what is on the first one.
-func (l *loader) syntaxError(err error, content []byte) Finding {
-	f := Finding{Severity: SevError, File: l.src.File, Line: 1, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		f.Line, _ = strconv.Atoi(m[1])
-		f.Message = err.Error()[len(m[0]):]
-		if yamlFromZero.MatchString(f.Message) {
-			f.Line++
-		}
-	}
-	f.Message = "not YAML: " + f.Message
-	// The parser may count from the line before the one with the tab.
-	lines := bytes.Split(bytes.TrimRight(content, "\n"), []byte("\n"))
-	f.Line = min(f.Line, len(lines)) // the end of the file counts as a line more
-	for i := max(f.Line-1, 0); i < min(f.Line+1, len(lines)); i++ {
-		indent := lines[i][:len(lines[i])-len(bytes.TrimLeft(lines[i], " \t"))]
-		if tab := bytes.IndexByte(indent, '\t'); tab >= 0 {
-			f.Line, f.Column = i+1, tab+1
-			f.Message += " – indent with spaces, not tabs"
-			break
-		}
-	}
-	return f
 }
 
 // at is the place of a node.
@@ -149,6 +90,7 @@ func (l *loader) readSection(n *yaml.Node, key string, f *field) {
 		c := f.child(k.Value)
 		if c == nil {
 			l.fail(l.at(k), key, "unknown key %q%s", k.Value, f.suggest(k.Value))
+			l.namesUnsure = l.namesUnsure || key == ""
 			return
 		}
 		path := join(key, c.name)
@@ -171,6 +113,7 @@ func (l *loader) readNamed(n *yaml.Node, path string, f *field) {
 	l.pairs(n, path, "maps names to sections", func(k, v *yaml.Node) {
 		if !nameForm.MatchString(k.Value) {
 			l.fail(l.at(k), path, "%v", isName(k.Value))
+			l.namesUnsure = true
 			return
 		}
 		entry := join(path, k.Value)
@@ -207,7 +150,11 @@ func (l *loader) defaultOf(f *field) string {
 
 func (l *loader) readScalar(n *yaml.Node, key string, f *field) (any, bool) {
 	if n.Kind != yaml.ScalarNode {
-		l.fail(l.at(n), key, "has to be %s, not %s", f.describe(), shapeOf(n))
+		what := "a single value (" + f.typeName() + ")"
+		if f.kind == texts {
+			what = "a list of single values"
+		}
+		l.fail(l.at(n), key, "has to be %s, not %s", what, shapeOf(n))
 		return nil, false
 	}
 	v, err := f.parse(n.Value)
@@ -301,62 +248,4 @@ func shapeOf(n *yaml.Node) string {
 		return "a list"
 	}
 	return "a single value"
-}
-
-// describe says what a value of the key looks like, with its article.
-func (f *field) describe() string {
-	switch f.kind {
-	case boolean:
-		return "true or false"
-	case number:
-		return "a whole number"
-	case duration:
-		return "a duration such as 500ms or 10s"
-	case size:
-		return "a size such as 64KiB"
-	case moment:
-		return "a time such as 2027-01-31T00:00:00Z"
-	case texts, listed:
-		return "a list"
-	case section, named:
-		return "a section"
-	}
-	if len(f.enum) > 0 {
-		return "one of " + strings.Join(f.enum, ", ")
-	}
-	return "a text"
-}
-
-// suggest ends the message about an unknown key in section f: the key that
-// was meant, or the place where a key of this name belongs.
-func (f *field) suggest(name string) string {
-	var names []string
-	for _, c := range f.children {
-		names = append(names, c.name)
-	}
-	if s := didYouMean(name, names); s != "" {
-		return s
-	}
-	if below := f.descendants(name, ""); len(below) == 1 {
-		return fmt.Sprintf(" – it belongs under %s: did you mean %q?", below[0][:strings.LastIndexByte(below[0], '.')], below[0])
-	}
-	if len(names) > 12 {
-		return ""
-	}
-	return " – the keys here are " + strings.Join(names, ", ")
-}
-
-// descendants lists the paths, from f, of keys called name below its sections.
-func (f *field) descendants(name, path string) []string {
-	var found []string
-	for _, c := range f.children {
-		if c.kind != section {
-			continue
-		}
-		if c.child(name) != nil {
-			found = append(found, join(join(path, c.name), name))
-		}
-		found = append(found, c.descendants(name, join(path, c.name))...)
-	}
-	return found
 }

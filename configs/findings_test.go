@@ -15,6 +15,8 @@ func TestFileFindings(t *testing.T) {
 	}{
 		{"an unknown section is named with the one that was meant", "version: 1\n\n# a comment\nlistner:\n  main: {}\n",
 			[]string{`p.yaml:4:1  unknown key "listner" – did you mean "listeners"?`}},
+		{"a misspelt section does not make others seem unused", "listner: {main: {upstream: api}}\nupstreams: {api: {}}\n",
+			[]string{`p.yaml:1:1  unknown key "listner" – did you mean "listeners"?`}},
 		{"an unknown key below says where", "listeners: {main: {timeouts: {idel: 5m}}}",
 			[]string{`p.yaml:1:31  listeners.main.timeouts: unknown key "idel" – did you mean "idle"?`}},
 		{"a key in the wrong section is sent to the right one", "listeners: {main: {handshake: 5m}}",
@@ -54,7 +56,13 @@ func TestFileFindings(t *testing.T) {
 		{"a section is not a value", "listeners: {main: {timeouts: 5s}}",
 			[]string{`p.yaml:1:30  listeners.main.timeouts: is a section with keys of its own, not a single value`}},
 		{"a value is not a list", "shutdown: {delay: [5s]}",
-			[]string{`p.yaml:1:19  shutdown.delay: has to be a duration such as 500ms or 10s, not a list`}},
+			[]string{`p.yaml:1:19  shutdown.delay: has to be a single value (duration, such as 500ms, 10s, 5m, 7d), not a list`}},
+		{"a list is not a section", "inspect: {fingerprints: {a: b}}",
+			[]string{`p.yaml:1:25  inspect.fingerprints: has to be a list, not a section`}},
+		{"rules are a list", "policy: {rules: {a: b}}", []string{`p.yaml:1:17  policy.rules: has to be a list, not a section`}},
+		{"an item is not a list", "shutdown: &a {}\ninspect: {fingerprints: [[ja3], *a]}\n",
+			[]string{`p.yaml:2:26  inspect.fingerprints: has to be a list of single values, not a list`,
+				`p.yaml:2:33  inspect.fingerprints: anchors and aliases (*a) are not read: write the value out`}},
 		{"listeners are not a list", "listeners:\n  - address: :1\n",
 			[]string{`p.yaml:2:3  listeners: maps names to sections, not a list`}},
 		{"a file is not a list", "- a\n", []string{`p.yaml:1:1  the file holds keys such as listeners and upstreams, not a list`}},
@@ -187,6 +195,28 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+func TestForms(t *testing.T) {
+	for _, tt := range []struct{ form, good, bad, want string }{
+		{"alpn", "h2", "", "1 to 255 bytes"},
+		{"alpn", "x", strings.Repeat("x", 256), "1 to 255 bytes"},
+		{"cidr", "10.0.0.0/8", "10.0.0.1/8", `did you mean "10.0.0.0/8"?`},
+		{"cidr", "2001:db8::1", "10.0.0", "not an address or CIDR"},
+		{"device", "eth0", "a_name_of_16_chr", "at most 15 characters"},
+		{"congestion", "bbr", "b br", "no spaces"},
+		{"listen_tcp_or_none", "none", "unix:/x", "not host:port or none"},
+		{"listen_tcp_or_none", "[::1]:9464", "9464", `did you mean ":9464"?`},
+		{"path", "a b", "a\x00b", "zero byte"},
+		{"path", "-", "", "a path is missing"},
+	} {
+		if err := forms[tt.form](tt.good); err != nil {
+			t.Errorf("%s refuses %q: %v", tt.form, tt.good, err)
+		}
+		if err := forms[tt.form](tt.bad); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s says %v about %q, want %q", tt.form, err, tt.bad, tt.want)
+		}
+	}
+}
+
 func TestEnvironmentFindings(t *testing.T) {
 	src := yamlSource("listeners: {web: {tls: {certificates: {x: {}}}}}")
 	src.Environ = []string{
@@ -198,14 +228,17 @@ func TestEnvironmentFindings(t *testing.T) {
 		"MTLSPROXY_ADMIN=/run/admin.sock", "MTLSPROXY_PORT=tcp://10.0.0.1:8443", "MTLSPROXY_SERVICE_HOST=10.0.0.1",
 		"MTLSPROXY_PORT_8443_TCP_ADDR=10.0.0.1", "MTLSPROXY_METRICS_SERVICE_PORT_HTTP=1", "MTLSPROXY_METRICS_PORT=tcp://10.0.0.1:9",
 		"MTLSPROXYISH=1", "PATH=/bin",
+		"MTLSPROXY_LISTENERS_WEB_SOCKET_BIND_DEVICE=\xff", "MTLSPROXY_\x1b=1",
 		"MTLSPROXY_LISTENERS_WEB_TLS_CERTIFICATES_X_CERT=x.pem",
 		"MTLSPROXY_LISTENERS_WEB_CLIENT_AUTH_CA=a.pem,b.pem",
 		"MTLSPROXY_ADMIN_TOKEN_FILE=/run/token",
 	}
 	want := []string{
+		"MTLSPROXY_\\x1b  unknown variable: it names no key; `proxy config show --origin` lists them",
 		`MTLSPROXY_ADMIN_TOKEN_FILE  admin.token_file: "/run/token" is not supported yet (only "" is)`,
 		`MTLSPROXY_LISTENERS_OTHER_ADDRESS  unknown variable – variables set keys of the listeners that the file names; here these are web, main`,
 		`MTLSPROXY_LISTENERS_WEB_ADRESS  unknown variable – did you mean MTLSPROXY_LISTENERS_WEB_ADDRESS?`,
+		`MTLSPROXY_LISTENERS_WEB_SOCKET_BIND_DEVICE  listeners.web.socket.bind_device: "\xff" is not UTF-8`,
 		`MTLSPROXY_LISTENERS_WEB_TIMEOUTS_IDLE  listeners.web.timeouts.idle: "5" has no unit – did you mean 5s?`,
 		`MTLSPROXY_POLICY_RULES  policy.rules: can only be set in the file`,
 		"MTLSPROXY_QUITE_SOMETHING  unknown variable: it names no key; `proxy config show --origin` lists them",
@@ -220,6 +253,7 @@ func TestFlagFindings(t *testing.T) {
 	for _, arg := range []string{
 		"listeners.main.timeouts.handshak=3s", "listener.main.address=:1", "listeners.main=x", "listeners=x",
 		"listeners.Main.address=:1", "listeners.main.handshake=3s", "logging.level.x=1", "shutdown.delay=1", "policy.rules[0]=x", "x=1",
+		"listeners.main.tls.certificates.b_tls.cert=x", "listeners.main.limits.max_connections=5000000000",
 	} {
 		f, err := ParseSet(arg)
 		if err != nil {
@@ -238,6 +272,7 @@ func TestFlagFindings(t *testing.T) {
 		`--set  shutdown.delay: "1" has no unit – did you mean 1s?`,
 		`--set  policy.rules[0]: unknown key`,
 		`--set  x: unknown key`,
+		`--set  listeners.main.limits.max_connections: 5000000000 is more than 2147483647`,
 	}
 	if diff := cmp.Diff(want, findings(t, src)); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

@@ -80,6 +80,10 @@ type loader struct {
 	where    map[string]Origin   // path of anything in the file → its place
 	bad      map[string]bool     // keys with a finding, which further checks leave alone
 
+	// namesUnsure is set once a name or a whole section could not be read, so
+	// that nothing is said about what may only seem to be missing.
+	namesUnsure bool
+
 	file, env, flags map[string]given // by key
 }
 

@@ -219,6 +219,18 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%s of a new listener needs no restart", c.Key)
 		}
 	}
+	order := func(certs string) *Loaded {
+		return mustLoad(t, yamlSource("listeners: {main: {tls: {certificates: {"+certs+"}}}}"))
+	}
+	want = []Change{{Key: "listeners.main.tls.certificates", From: "[a, b]", To: "[b, a]"}}
+	if diff := cmp.Diff(want, Changes(order("a: {}, b: {}"), order("b: {}, a: {}"))); diff != "" {
+		t.Errorf("certificates in another order (-want +got):\n%s", diff)
+	}
+	one := mustLoad(t, yamlSource("listeners: {main: {client_auth: {ca: ['a, b']}}}"))
+	two := mustLoad(t, yamlSource("listeners: {main: {client_auth: {ca: [a, b]}}}"))
+	if len(Changes(one, two)) != 1 {
+		t.Error("a list that only looks the same counts as unchanged")
+	}
 	if c := Changes(to, to); len(c) > 0 {
 		t.Errorf("a configuration differs from itself: %v", c)
 	}

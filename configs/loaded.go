@@ -2,6 +2,7 @@ package configs
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -86,19 +87,36 @@ type Change struct {
 }
 
 // Changes lists the keys whose values differ, in the order of the new
-// configuration, then those it no longer has. A listener that comes or goes
-// needs a restart.
+// configuration, then certificates in another order, then the keys it no longer
+// has. A listener that comes or goes needs a restart.
 func Changes(from, to *Loaded) []Change {
 	var changes []Change
 	for _, key := range to.keys {
 		old, was := from.values[key]
-		if now := to.values[key]; !was || format(old) != format(now) {
+		if !was || !reflect.DeepEqual(old, to.values[key]) {
 			changes = append(changes, change(key, from, to))
 		}
 	}
+	changes = append(changes, reordered(from, to)...)
 	for _, key := range from.keys {
 		if _, is := to.values[key]; !is {
 			changes = append(changes, change(key, from, to))
+		}
+	}
+	return changes
+}
+
+// reordered lists the listeners whose certificates come in another order, which
+// decides who is served to a client that asks for no name we have.
+func reordered(from, to *Loaded) []Change {
+	var changes []Change
+	for _, name := range to.Config.ListenerNames() {
+		old, was := from.Config.Listeners[name]
+		now := to.Config.Listeners[name].TLS.CertificateNames
+		if was && !slices.Equal(old.TLS.CertificateNames, now) {
+			changes = append(changes, Change{
+				Key: "listeners." + name + ".tls.certificates", From: format(old.TLS.CertificateNames), To: format(now),
+			})
 		}
 	}
 	return changes

@@ -60,3 +60,75 @@ func distance(a, b string, limit int) int {
 	}
 	return min(last[len(b)], limit)
 }
+
+// suggest ends the message about an unknown key in section f: the key that
+// was meant, or the place where a key of this name belongs.
+func (f *field) suggest(name string) string {
+	var names []string
+	for _, c := range f.children {
+		names = append(names, c.name)
+	}
+	if s := didYouMean(name, names); s != "" {
+		return s
+	}
+	if below := f.descendants(name, ""); len(below) == 1 {
+		return fmt.Sprintf(" – it belongs under %s: did you mean %q?", below[0][:strings.LastIndexByte(below[0], '.')], below[0])
+	}
+	if len(names) > 12 {
+		return ""
+	}
+	return " – the keys here are " + strings.Join(names, ", ")
+}
+
+// descendants lists the paths, from f, of keys called name below its sections.
+func (f *field) descendants(name, path string) []string {
+	var found []string
+	for _, c := range f.children {
+		if c.kind != section {
+			continue
+		}
+		if c.child(name) != nil {
+			found = append(found, join(join(path, c.name), name))
+		}
+		found = append(found, c.descendants(name, join(path, c.name))...)
+	}
+	return found
+}
+
+// suggestPath ends the message about a path that names no key: it follows the
+// path as far as it goes, and takes the nearest word there.
+func suggestPath(path string) string {
+	parts := strings.Split(path, ".")
+	f := schema()
+	for i := 0; i < len(parts); i++ {
+		c := f.child(parts[i])
+		if c == nil {
+			return f.suggestPart(parts, i)
+		}
+		f = c
+		if c.kind == named {
+			if i++; i < len(parts) && !nameForm.MatchString(parts[i]) {
+				return fmt.Sprintf(": %v", isName(parts[i]))
+			}
+		}
+		if c.leaf() && i < len(parts)-1 {
+			return fmt.Sprintf(" – did you mean %q?", strings.Join(parts[:i+1], "."))
+		}
+	}
+	return ""
+}
+
+func (f *field) suggestPart(parts []string, i int) string {
+	var names []string
+	for _, c := range f.children {
+		names = append(names, c.name)
+	}
+	if s := nearest(parts[i], names); s != "" {
+		fixed := append(append(append([]string{}, parts[:i]...), s), parts[i+1:]...)
+		return fmt.Sprintf(" – did you mean %q?", strings.Join(fixed, "."))
+	}
+	if below := f.descendants(parts[i], ""); len(below) == 1 && i == len(parts)-1 {
+		return fmt.Sprintf(" – did you mean %q?", strings.Join(append(parts[:i:i], below[0]), "."))
+	}
+	return ""
+}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // parse reads the text of one value, or of one item of a list, and checks it
@@ -45,6 +46,9 @@ func (f *field) parse(s string) (any, error) {
 			return nil, fmt.Errorf("%q is not a time: write it like 2027-01-31T00:00:00Z (RFC 3339)", s)
 		}
 		return t, nil
+	}
+	if !utf8.ValidString(s) {
+		return nil, fmt.Errorf("%q is not UTF-8", s)
 	}
 	if len(f.enum) > 0 && !slices.Contains(f.enum, s) {
 		return nil, f.notOneOf(s)
@@ -156,9 +160,9 @@ func format(v any) string {
 		if v == "" {
 			return `""`
 		}
-		return v
+		return printable(v)
 	case []string:
-		return "[" + strings.Join(v, ", ") + "]"
+		return "[" + printable(strings.Join(v, ", ")) + "]"
 	case []Rule:
 		names := make([]string, len(v))
 		for i, r := range v {
