@@ -104,6 +104,9 @@ place. It exits 0 without an error, 78 with one, 66 if the file is missing.`,
 			if output == "json" {
 				err = writeFindingsJSON(cmd.OutOrStdout(), src.File, findings)
 			} else {
+				if src.File == "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), "no file: checking flags, environment and defaults (name a file with -c)")
+				}
 				err = writeFindings(cmd.ErrOrStderr(), findings)
 			}
 			if err != nil {
