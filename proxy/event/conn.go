@@ -84,6 +84,11 @@ type ConnClosed struct {
 	Identity string
 	Upstream string // the address dialed; "" where none was
 	Kernel   *TCPInfo
+
+	// Suspect is a reason that what happened after a good handshake hints at:
+	// a client that leaves without a word may have refused our certificate.
+	Suspect    Reason
+	Confidence string // likely or possible; only with Suspect
 }
 
 // Name returns "conn.closed".
@@ -101,6 +106,9 @@ func (b ConnClosed) Level() Level {
 func (b ConnClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("cause", string(b.Cause)),
 		slog.String("by", b.By), slog.String("how", string(b.How)))
+	if b.Suspect != OK {
+		dst = append(dst, slog.String("suspect", b.Suspect.String()), slog.String("confidence", b.Confidence))
+	}
 	dst = text(dst, "detail", b.Detail)
 	dst = append(dst, slog.Int64("bytes_in", b.BytesIn), slog.Int64("bytes_out", b.BytesOut),
 		slog.Int64("wire_in", b.WireIn), slog.Int64("wire_out", b.WireOut), ms("duration_ms", b.Duration))

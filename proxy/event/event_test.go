@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mtlsproxy/proxy/tlswire"
 )
 
 func TestEveryReasonIsNamedOnceAndExplained(t *testing.T) {
@@ -54,7 +56,7 @@ var bodies = []Body{
 	TCPEstablished{Side: ClientSide, Kernel: &TCPInfo{}}, TCPHalfClosed{Side: ClientSide, How: ByFIN, Truncated: true}, TCPClosed{},
 	ClientHello{ServerName: "x", HelloRetry: true}, ServerHello{}, ServerHello{Retry: true}, CertificateRequest{},
 	ClientCertificate{Chain: []Certificate{{}}}, ServerCertificate{Chain: []Certificate{{}}}, Verify{Reason: ClientCAUnknown},
-	Finished{}, Alert{Fatal: true}, HandshakeOK{Leaf: &Certificate{}}, HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("SSH\x1b")}},
+	Finished{}, OtherMessage{}, OtherMessage{Message{Type: "NewSessionTicket", Padding: 3, Records: 2, Decoded: &tlswire.NewSessionTicket{}}}, Alert{Fatal: true}, HandshakeOK{Leaf: &Certificate{}, Phases: []HandshakePhase{{Name: PhasePolicy}}, Sign: 1}, HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("SSH\x1b")}},
 	HandshakeReported{}, PolicyDecision{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
 	ProxyStart{}, ProxyReady{}, ProxyDraining{}, ProxyStop{}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertWarning{},
 	SocketOption{}, SocketOptions{Options: []SocketOption{{Key: "nodelay", Asked: "true", Got: "true"}}}, AcceptPaused{}, LogDropped{}, Panic{},

@@ -5,6 +5,37 @@ import (
 	"time"
 )
 
+// HandshakePhase is one stretch of the handshake's time. The stretches follow each
+// other without gaps, from accept on.
+type HandshakePhase struct {
+	Name     string        `json:"name"` // see the Phase constants
+	Start    time.Duration `json:"start_ns"`
+	Duration time.Duration `json:"duration_ns"`
+}
+
+// The phases of a handshake, in their order. Whose time it was is in the comment.
+const (
+	PhaseWaitHello   = "wait_hello"   // client, network: accept to the first byte
+	PhaseReadHello   = "read_hello"   // client, network: until the ClientHello is whole and understood
+	PhaseKeyExchange = "key_exchange" // proxy: key shares and key derivation
+	PhaseServerAuth  = "server_auth"  // proxy: our certificate, the signature, Finished
+	PhaseWriteFlight = "write_flight" // proxy: handing our flight to the kernel
+	PhaseWaitClient  = "wait_client"  // client, network: until the client's flight has come
+	PhaseChainVerify = "chain_verify" // proxy: parsing and verifying the client's chain
+	PhasePolicy      = "policy"       // proxy: deciding about the client
+	PhaseProof       = "proof"        // proxy: the client's signature, our ticket, its Finished
+)
+
+func appendPhases(dst []slog.Attr, phases []HandshakePhase, sign time.Duration) []slog.Attr {
+	for _, p := range phases {
+		dst = append(dst, ms("phase."+p.Name+"_ms", p.Duration))
+	}
+	if sign > 0 {
+		dst = append(dst, ms("phase.sign_ms", sign))
+	}
+	return dst
+}
+
 // TLSState is what a finished, or unfinished, handshake had agreed on. Fields
 // are empty where it did not get so far.
 type TLSState struct {
@@ -14,6 +45,11 @@ type TLSState struct {
 	ServerName string `json:"sni,omitempty"`
 	ALPN       string `json:"alpn,omitempty"`
 	Resumed    bool   `json:"resumed"`
+
+	// Resumption says what became of a session the client offered: accepted,
+	// unknown_ticket (sealed with a key we do not have), refused (its chain, its
+	// policy or the settings no longer stand); "" where none was offered.
+	Resumption string `json:"resumption,omitempty"`
 }
 
 func (t TLSState) appendAttrs(dst []slog.Attr) []slog.Attr {
@@ -22,7 +58,7 @@ func (t TLSState) appendAttrs(dst []slog.Attr) []slog.Attr {
 	if t.Version != "" {
 		dst = append(dst, slog.Bool("tls.resumed", t.Resumed))
 	}
-	return dst
+	return text(dst, "resumption", t.Resumption)
 }
 
 // HandshakeOK: the client is let in. It stands alone: whoever reads only this
@@ -34,6 +70,8 @@ type HandshakeOK struct {
 	Rule     string        // the policy rule that decided; "" where none did
 	TLS      TLSState
 	Leaf     *Certificate // nil where the client presented none
+	Phases   []HandshakePhase
+	Sign     time.Duration // of PhaseServerAuth: the private-key operation
 }
 
 // Name returns "handshake.ok".
@@ -46,7 +84,7 @@ func (HandshakeOK) Level() Level { return Info }
 func (b HandshakeOK) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, ms("duration_ms", b.Duration), slog.String("auth", b.Auth))
 	dst = text(text(dst, "identity", b.Identity), "rule", b.Rule)
-	return b.Leaf.appendAttrs(b.TLS.appendAttrs(dst), "client")
+	return appendPhases(b.Leaf.appendAttrs(b.TLS.appendAttrs(dst), "client"), b.Phases, b.Sign)
 }
 
 // Failure is the whole story of a refusal; [HandshakeFailed] and
@@ -64,6 +102,7 @@ type Failure struct {
 	Duration      time.Duration // from accept
 	TLS           TLSState
 	Chain         []Certificate // as presented; the refused certificate first
+	Phases        []HandshakePhase
 }
 
 func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
@@ -88,7 +127,7 @@ func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
 	if len(f.Chain) > 0 {
 		dst = append(f.Chain[0].appendAttrs(dst, "client"), slog.Int("chain_n", len(f.Chain)))
 	}
-	return dst
+	return appendPhases(dst, f.Phases, 0)
 }
 
 // printable shows bytes of an unknown protocol: printable ASCII as it is, the

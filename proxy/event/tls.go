@@ -3,6 +3,8 @@ package event
 import (
 	"log/slog"
 	"time"
+
+	"mtlsproxy/proxy/tlswire"
 )
 
 // Direction is seen from the proxy.
@@ -14,23 +16,79 @@ const (
 	Out Direction = "out" // proxy to client
 )
 
-// Message is what all handshake messages have in common on the wire. It is zero
-// where the message is known from the library alone and was not decoded.
+// Message is what all messages of the handshake have in common on the wire. The
+// event's time is that of the last byte.
 type Message struct {
 	Direction Direction
-	Bytes     int  // body, without the 4-byte header
-	Encrypted bool // as it was on the wire
-	Records   int  // records the message was spread over; 1 is usual
+	Type      string    // as the RFC writes it, "ClientHello"
+	Bytes     int       // body, without the 4-byte header
+	Encrypted bool      // as it was on the wire
+	Records   int       // records the message was spread over; 1 is usual
+	Padding   int       // zeros behind the content, RFC 8446, Section 5.4
+	First     time.Time // when its first byte passed
+
+	// Decoded is the message with all its fields, by the RFC's names; nil where
+	// it could not be decoded. It holds no secret, ticket or key share.
+	Decoded tlswire.Body
 }
 
+// Wire returns the message itself. Bodies that are a message on the wire have
+// this method.
+func (m Message) Wire() Message { return m }
+
 func (m Message) appendAttrs(dst []slog.Attr) []slog.Attr {
-	if m.Direction == "" {
-		return dst
-	}
 	dst = append(dst, slog.String("direction", string(m.Direction)), slog.Int("bytes", m.Bytes),
 		slog.Bool("encrypted", m.Encrypted))
 	if m.Records > 1 {
 		dst = append(dst, slog.Int("records", m.Records))
+	}
+	return count(dst, "padding", m.Padding)
+}
+
+// OtherMessage is a message of the handshake that has no event type of its own:
+// EncryptedExtensions, CertificateVerify, NewSessionTicket and the like.
+type OtherMessage struct{ Message }
+
+// Name returns "tls." and the message's name in lower snake, such as
+// "tls.encrypted_extensions".
+func (b OtherMessage) Name() string {
+	if name, ok := otherNames[b.Type]; ok {
+		return name
+	}
+	return "tls.other"
+}
+
+var otherNames = map[string]string{
+	"HelloRequest":          "tls.hello_request",
+	"NewSessionTicket":      "tls.new_session_ticket",
+	"EndOfEarlyData":        "tls.end_of_early_data",
+	"EncryptedExtensions":   "tls.encrypted_extensions",
+	"ServerKeyExchange":     "tls.server_key_exchange",
+	"ServerHelloDone":       "tls.server_hello_done",
+	"CertificateVerify":     "tls.certificate_verify",
+	"ClientKeyExchange":     "tls.client_key_exchange",
+	"CertificateStatus":     "tls.certificate_status",
+	"KeyUpdate":             "tls.key_update",
+	"CompressedCertificate": "tls.compressed_certificate",
+	"ChangeCipherSpec":      "tls.change_cipher_spec",
+	"SSLv2ClientHello":      "tls.sslv2_client_hello",
+	"Encrypted":             "tls.encrypted_record",
+	"Malformed":             "tls.malformed",
+}
+
+// Level returns [Phase].
+func (OtherMessage) Level() Level { return Phase }
+
+// AppendAttrs implements [Body].
+func (b OtherMessage) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = b.Message.appendAttrs(dst)
+	switch m := b.Decoded.(type) {
+	case *tlswire.EncryptedExtensions:
+		dst = text(dst, "tls.next_protocol", m.ApplicationProtocol)
+	case *tlswire.CertificateVerify:
+		dst = append(dst, slog.String("algorithm", m.Algorithm.String()))
+	case *tlswire.NewSessionTicket:
+		dst = append(dst, slog.Int("ticket_bytes", m.TicketLength), slog.Int64("ticket_lifetime_s", int64(m.TicketLifetime)))
 	}
 	return dst
 }
@@ -48,9 +106,9 @@ type ClientHello struct {
 	Extensions   []string
 	JA3          string
 	JA4          string
-	HelloRetry   bool // the second ClientHello, after a HelloRetryRequest
-	ECH          string
-	Offered      string // resumption: "ticket", "psk" or ""
+	HelloRetry   bool   // the second ClientHello, after a HelloRetryRequest
+	ECH          string // "offered" where there is an encrypted_client_hello extension
+	Resumption   string // what the client offered to resume: ticket, psk, or "" for nothing
 }
 
 // Name returns "tls.client_hello".
@@ -74,7 +132,7 @@ func (b ClientHello) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	if b.HelloRetry {
 		dst = append(dst, slog.Bool("hello_retry", true))
 	}
-	return text(text(dst, "ech", b.ECH), "resumption_offered", b.Offered)
+	return text(text(dst, "ech", b.ECH), "resumption_offered", b.Resumption)
 }
 
 // ServerHello: RFC 8446, Section 4.1.3: what was chosen.
@@ -232,11 +290,11 @@ func (b Verify) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	return texts(dst, "chain", b.Chain)
 }
 
-// Finished: both Finished messages were exchanged and checked. From here on the
-// client has proved to hold the key of the certificate it presented.
+// Finished: one side's part of the handshake is done. Once both are, the client
+// has proved to hold the key of the certificate it presented.
 type Finished struct {
 	Message
-	Duration time.Duration // from accept
+	Established bool // both Finished messages have been exchanged and checked
 }
 
 // Name returns "tls.finished".
@@ -247,7 +305,7 @@ func (Finished) Level() Level { return Phase }
 
 // AppendAttrs implements [Body].
 func (b Finished) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(b.Message.appendAttrs(dst), slog.Bool("tls.established", true))
+	return append(b.Message.appendAttrs(dst), slog.Bool("tls.established", b.Established))
 }
 
 // Alert: RFC 8446, Section 6.
