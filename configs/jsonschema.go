@@ -29,7 +29,7 @@ func JSONSchema() []byte {
 type object = map[string]any
 
 func (f *field) jsonSchema() object {
-	s := object{}
+	var s object
 	switch f.kind {
 	case section:
 		s = f.jsonSection()
