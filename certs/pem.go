@@ -176,3 +176,33 @@ func samePublicKey(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.Equal(b)
 }
+
+// ReadCertificates returns the certificates of a file as [ParseCertificates]
+// does. Its errors are those of [LoadKeyPair] about one file.
+func ReadCertificates(path string) ([]*x509.Certificate, error) {
+	data, _, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCertificates(path, data)
+}
+
+// ParseCertificates returns the certificates among data, PEM or a single DER
+// certificate, in their order and without judging them. name is what errors
+// call the data.
+func ParseCertificates(name string, data []byte) ([]*x509.Certificate, error) {
+	if len(data) > MaxFileSize {
+		return nil, fileErr(name, ErrTooLarge, "", "is larger than %d bytes", MaxFileSize)
+	}
+	if c, err := x509.ParseCertificate(data); err == nil {
+		return []*x509.Certificate{c}, nil
+	}
+	c, err := parsePEM(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.certs) == 0 {
+		return nil, noBlocks(name, c, ErrNoCertificate, "CERTIFICATE")
+	}
+	return c.certs, nil
+}

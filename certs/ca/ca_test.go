@@ -446,6 +446,37 @@ func TestWrite(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
+	t.Run("leaves nothing when a later file cannot be made", func(t *testing.T) {
+		dir := t.TempDir()
+		err := writeAll([]file{{filepath.Join(dir, "a"), []byte("a"), keyMode}, {filepath.Join(dir, "none", "b"), []byte("b"), certMode}}, false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("error %v", err)
+		}
+		wantNoLeftovers(t, dir, 0)
+	})
+	t.Run("takes back what is named already when a later name is taken", func(t *testing.T) {
+		dir := t.TempDir()
+		files := []file{{filepath.Join(dir, "a"), []byte("a"), keyMode}, {filepath.Join(dir, "b"), []byte("b"), certMode}}
+		var staged []string
+		for _, f := range files {
+			tmp, err := stage(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			staged = append(staged, tmp)
+		}
+		// As if another run had been faster.
+		if err := os.WriteFile(files[1].path, []byte("theirs"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := publish(files, staged, false); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("error %v", err)
+		}
+		got := readDir(t, dir)
+		if _, there := got["a"]; there || got["b"] != "theirs" {
+			t.Errorf("left behind: %v", got)
+		}
+	})
 	t.Run("leaves nothing where it may not write", func(t *testing.T) {
 		if os.Geteuid() == 0 {
 			t.Skip("root writes everywhere")
