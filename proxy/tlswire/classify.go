@@ -121,7 +121,7 @@ var binaryOpenings = []struct {
 		return b[0] == 0 && at(b, 1, 0) && at(b, 4, 0) && at(b, 5, 3) && at(b, 6, 0)
 	}},
 	{ProtocolMySQL, 5, func(b []byte) bool { // length, sequence 0, version 10
-		return len(b) > 1 && b[1] == 0 && at(b, 2, 0) && at(b, 3, 0) && at(b, 4, 10)
+		return at(b, 1, 0) && at(b, 2, 0) && at(b, 3, 0) && at(b, 4, 10)
 	}},
 	{ProtocolSSLv2, 5, func(b []byte) bool {
 		return b[0]&0x80 != 0 && at(b, 2, 1) && (at(b, 3, 3) || at(b, 3, 0) && at(b, 4, 2))
@@ -159,6 +159,9 @@ func Classify(b []byte) Classification {
 		}
 	}
 	if likely.More {
+		if likely.Protocol == ProtocolMySQL && len(b) == 1 {
+			likely.Protocol = ProtocolUnknown // any byte begins it
+		}
 		return likely
 	}
 	return Classification{Protocol: ProtocolOther}
