@@ -15,10 +15,10 @@ import (
 // regard to dates and constraints, and then judged.
 func (v Verifier) diagnose(chain []*x509.Certificate, now time.Time, err error) Verdict {
 	leaf := chain[0]
-	if bad := dateFault(leaf, "", now); bad.Fault != None {
+	if bad := criticalFault(leaf); bad.Fault != None {
 		return bad
 	}
-	if bad := criticalFault(leaf); bad.Fault != None {
+	if bad := dateFault(leaf, "", now); bad.Fault != None {
 		return bad
 	}
 	if v.Roots.Contains(leaf) {

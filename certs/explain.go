@@ -11,7 +11,8 @@ import (
 
 // Explain reads the reason out of an error that crypto/tls or crypto/x509 has
 // returned, without verifying again and without knowing the pools; what
-// [Verifier.Verify] says is surer where it can be asked. chain is what the peer
+// [Verifier.Verify] says is surer where it can be asked. The chain is taken to
+// be a client's: an unsuitable key usage is held against clientAuth. chain is what the peer
 // presented; if empty, it is taken from a [*tls.CertificateVerificationError].
 //
 // A nil error gives the zero Verdict. An error that is not about a certificate

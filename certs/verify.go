@@ -48,8 +48,9 @@ func (v Verifier) minRSA() int {
 // any order), stands at the time now; the zero time is the present. A chain
 // that stands has all its ways to a root in Chains.
 //
-// The dates of the leaf are judged first, as crypto/x509 does, then the way to
-// a root, then key usage, name constraints, depth and weakness. The cost is
+// The leaf's critical extensions and dates are judged first, as crypto/x509
+// does, then the way to a root, then key usage, name constraints, depth and
+// weakness. The cost is
 // bounded whatever the chain: at most 64 certificates and about 200 signature
 // checks. It never panics, also not for nil certificates.
 func (v Verifier) Verify(chain []*x509.Certificate, now time.Time) Verdict {

@@ -66,6 +66,7 @@ func TestVerifyNamesOneFault(t *testing.T) {
 		{name: "a chain in any order stands, root included", v: trust, chain: list(good, root, issuing)},
 		{name: "a configured intermediate completes the chain", v: with(func(v *Verifier) { v.Intermediates = mustPool(t, issuing) }), chain: list(good)},
 		{name: "a leaf without extended key usage stands", v: trust, chain: list(issuing.leaf(t, "any", func(c *x509.Certificate) { c.ExtKeyUsage = nil }), issuing)},
+		{name: "a small RSA key stands where it is allowed", v: with(func(v *Verifier) { v.MinRSABits = 1024 }), chain: list(sign(t, issuing, smallRSAKey(t), template("small", []change{forClient})), issuing)},
 		{name: "junk beside the chain does not matter", v: trust, chain: list(good, otherRoot, issuing)},
 
 		{name: "nothing presented", v: trust, want: CertMissing},

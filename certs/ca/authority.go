@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"mtlsproxy/certs"
@@ -59,6 +60,8 @@ type Authority struct {
 	dir    string // "" in memory
 
 	rootKey crypto.Signer // nil after Open of an authority with an intermediate
+
+	warnings []certs.Warning // of Open
 }
 
 // New makes an authority in memory, for tests and demos.
@@ -166,6 +169,10 @@ func (a *Authority) Issuer() *x509.Certificate { return a.issuer }
 // Pool returns a pool that trusts the root.
 func (a *Authority) Pool() *certs.Pool { return a.pool }
 
+// Warnings returns what [Open] has to remark: a key that others may read, a CA
+// that ends soon.
+func (a *Authority) Warnings() []certs.Warning { return slices.Clone(a.warnings) }
+
 // RootPEM returns the trust anchor as PEM.
 func (a *Authority) RootPEM() []byte { return certPEM(a.root) }
 
@@ -257,6 +264,12 @@ func Open(dir string) (*Authority, error) {
 		return nil, err
 	}
 	a.issuer, a.key = pair.Leaf, pair.Certificate.PrivateKey.(crypto.Signer)
+	for _, w := range pair.Warnings {
+		// The others judge it as a server's certificate, which it is not.
+		if w.Code == certs.WarnKeyMode || w.Code == certs.WarnExpiresSoon || w.Code == certs.WarnWeak {
+			a.warnings = append(a.warnings, w)
+		}
+	}
 	if a.issuer.Equal(a.root) {
 		a.issuer, a.rootKey = a.root, a.key
 	}

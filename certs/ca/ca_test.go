@@ -371,6 +371,22 @@ func TestOpenRefuses(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("but remarks on a key that others may read", func(t *testing.T) {
+		dir := t.TempDir()
+		a, err := Init(dir, InitOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err = Open(dir); err != nil || len(a.Warnings()) != 0 {
+			t.Fatalf("warnings %v, error %v", a.Warnings(), err)
+		}
+		if err := os.Chmod(a.Paths().IssuingKey, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		if a, err = Open(dir); err != nil || len(a.Warnings()) != 1 || a.Warnings()[0].Code != certs.WarnKeyMode {
+			t.Errorf("warnings %v, error %v", a.Warnings(), err)
+		}
+	})
 	t.Run("a root key kept elsewhere is no obstacle", func(t *testing.T) {
 		if err := remade(t, func(p, other Paths) { rename(t, p.RootKey, other.RootKey) }); err != nil {
 			t.Error(err)
@@ -678,6 +694,70 @@ func TestHandshake(t *testing.T) {
 	if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, []byte("hello")) {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// What crypto/tls says of each defect must still be understood when a new Go
+// release words it anew.
+func TestExplainReadsRealHandshakes(t *testing.T) {
+	a := mustNew(t, InitOptions{})
+	r := Request{Name: "alice", Usage: Client}
+	cases := map[string]struct {
+		cert tls.Certificate
+		want certs.Fault
+	}{
+		"nothing sent": {tls.Certificate{}, certs.CertMissing},
+		"no DER":       {tls.Certificate{Certificate: [][]byte{{1, 2, 3}}, PrivateKey: mustIssue(t, a, r).Key}, certs.CertMalformed},
+	}
+	for _, d := range Defects() {
+		i, err := a.Defective(d, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := d.Fault()
+		if d == NoIntermediate {
+			want = certs.CAUnknown // only a verifier with a memory knows better
+		}
+		c := i.TLS()
+		cases[string(d)] = struct {
+			cert tls.Certificate
+			want certs.Fault
+		}{c, want}
+	}
+	server := mustIssue(t, a, Request{Name: "localhost", Usage: Server}).TLS()
+	for name, c := range cases {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(name+" in "+tls.VersionName(version), func(t *testing.T) {
+				err := refusal(t, a, server, c.cert, version)
+				if got := certs.Explain(err, nil); got.Fault != c.want {
+					t.Errorf("%v is %v (%s), want %v", err, got.Fault, got.Detail, c.want)
+				}
+			})
+		}
+	}
+}
+
+// refusal returns what a server says that refuses the client's certificate.
+func refusal(t *testing.T, a *Authority, server, client tls.Certificate, version uint16) error {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	done := make(chan error, 1)
+	go func() {
+		defer far.Close()
+		done <- tls.Server(far, &tls.Config{
+			Certificates: []tls.Certificate{server}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool().CertPool(), MaxVersion: version,
+		}).Handshake()
+	}()
+	c := tls.Client(near, &tls.Config{
+		RootCAs: a.Pool().CertPool(), ServerName: "localhost",
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &client, nil },
+	})
+	_, _ = io.Copy(io.Discard, c) // ends with the server's alert
+	err := <-done
+	if err == nil {
+		t.Fatal("the handshake went well")
+	}
+	return err
 }
 
 func BenchmarkIssueP256(b *testing.B) {

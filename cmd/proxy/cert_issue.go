@@ -86,6 +86,9 @@ func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
 	if err != nil {
 		return caFailure(err)
 	}
+	for _, w := range authority.Warnings() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+	}
 	issued, err := authority.Issue(r)
 	if err != nil {
 		return caFailure(err)
@@ -93,7 +96,7 @@ func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
 	if f.out == "-" {
 		return printPair(cmd, issued)
 	}
-	stem := f.out
+	stem := strings.TrimSuffix(f.out, ".pem") // --out server.pem means server
 	if stem == "" {
 		stem = stemFor(names[0])
 	}
