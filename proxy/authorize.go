@@ -29,6 +29,9 @@ func (s *session) authorize() bool {
 	ok := event.HandshakeOK{
 		Duration: now.Sub(s.about.Started), Auth: string(d.Standing), Identity: d.Identity, TLS: s.state, Leaf: s.leaf,
 	}
+	if s.Inspect.Level >= InspectSummary {
+		ok.Phases, ok.Sign = s.tap.when.phases(s.about.Started, now), s.tap.when.sign
+	}
 	s.emit(now, ok)
 	return true
 }

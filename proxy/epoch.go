@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"mtlsproxy/proxy/event"
 )
 
 // epoch is a listener's settings made ready for use. A connection keeps the one
@@ -17,6 +20,8 @@ type epoch struct {
 	base *tls.Config // holds the ticket keys; its GetConfigForClient makes each connection's own
 	none *tls.Config // has no certificate: crypto/tls answers unrecognized_name
 	pace *rate.Limiter
+
+	ownChains [][]event.Certificate // of TLS.Certificates, described once
 
 	tickets   *ticketRing
 	checkKeys atomic.Int64 // unix time after which the ticket keys are looked at again
@@ -44,6 +49,9 @@ func newEpoch(s Settings, tickets *ticketRing, now time.Time) (*epoch, error) {
 	if s.TLS.MaxVersion != 0 && s.TLS.MaxVersion < e.base.MinVersion {
 		return nil, fmt.Errorf("TLS versions: %s is above %s",
 			tls.VersionName(e.base.MinVersion), tls.VersionName(s.TLS.MaxVersion))
+	}
+	for i := range s.TLS.Certificates {
+		e.ownChains = append(e.ownChains, ownChain(&s.TLS.Certificates[i]))
 	}
 	e.none = e.base.Clone()
 	e.none.Certificates = nil
@@ -81,6 +89,11 @@ func (e *epoch) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c.VerifyConnection = s.judge
 	if !e.TLS.NoSessionTickets {
 		c.WrapSession = wrapSession(e.base)
+		c.UnwrapSession = s.unwrapSession
+	}
+	if e.Inspect.Level >= InspectMessages {
+		c.KeyLogWriter = (*keyLog)(s.tap)
+		c.Certificates = s.tap.when.timed(c.Certificates)
 	}
 	return c, nil
 }
@@ -88,13 +101,31 @@ func (e *epoch) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // serves tells whether one of the certificates is for the name the client gave.
 // A client that gives none is served the first.
 func (e *epoch) serves(hello *tls.ClientHelloInfo) bool {
-	if hello.ServerName == "" {
-		return true
-	}
+	return hello.ServerName == "" || e.named(hello.ServerName)
+}
+
+// named tells whether one of the certificates is for name.
+func (e *epoch) named(name string) bool {
 	for i := range e.TLS.Certificates {
-		if e.TLS.Certificates[i].Leaf.VerifyHostname(hello.ServerName) == nil {
+		if e.TLS.Certificates[i].Leaf.VerifyHostname(name) == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// ownChain describes a chain of ours.
+func ownChain(c *tls.Certificate) []event.Certificate {
+	var out []event.Certificate
+	for i, der := range c.Certificate {
+		cert := c.Leaf
+		if i > 0 {
+			var err error
+			if cert, err = x509.ParseCertificate(der); err != nil {
+				continue
+			}
+		}
+		out = append(out, describe(cert))
+	}
+	return out
 }

@@ -12,7 +12,7 @@ import (
 // hello is what is kept of a ClientHello, as crypto/tls reports it: with
 // Encrypted Client Hello it is the inner one.
 type hello struct {
-	at         time.Time // zero: none was understood
+	seen       bool // one was understood
 	serverName string
 	versions   []uint16
 	suites     []uint16
@@ -24,8 +24,9 @@ type hello struct {
 // heard keeps what the ClientHello said. crypto/tls calls it through
 // GetConfigForClient.
 func (s *session) heard(h *tls.ClientHelloInfo) {
+	s.tap.when.hello = time.Now()
 	s.hello = hello{
-		at:         time.Now(),
+		seen:       true,
 		serverName: h.ServerName,
 		versions:   h.SupportedVersions,
 		suites:     h.CipherSuites,
@@ -51,12 +52,15 @@ func (s *session) handshake() bool {
 	s.tls = tls.Server(s.tap, s.base)
 	err := s.tls.Handshake()
 	s.tap.hush()
+	s.tap.when.finished = time.Now()
 	if err != nil {
+		s.tap.when.finished = time.Time{}
 		s.refuse(err)
 		return false
 	}
+	s.tlsDone = true
 	cs := s.tls.ConnectionState()
-	s.tellHandshake(&cs)
+	s.settled(&cs)
 	return s.deadline(time.Time{})
 }
 
@@ -87,12 +91,41 @@ func (s *session) takeHandshakePlace() bool {
 // resumed, before the client has proved at TLS 1.3 that it holds its key: what it
 // finds is kept, and said only after Finished.
 func (s *session) judge(cs tls.ConnectionState) error {
+	s.tap.when.judged = time.Now()
 	s.presented = cs.PeerCertificates
-	s.decision = s.ClientAuth.Judge(&cs, time.Now())
+	s.decision = s.ClientAuth.Judge(&cs, s.tap.when.judged)
+	s.tap.when.decided = time.Now()
 	if !s.decision.Allowed {
 		return &policy.Refused{Decision: s.decision}
 	}
 	return nil
+}
+
+// settled takes over what a finished handshake agreed on, and tells it.
+func (s *session) settled(cs *tls.ConnectionState) {
+	s.state = tlsState(cs)
+	s.state.Resumption = s.resumption(cs.DidResume)
+	if len(cs.PeerCertificates) > 0 {
+		leaf := describe(cs.PeerCertificates[0])
+		s.leaf = &leaf
+	}
+	s.inspect(cs.PeerCertificates, cs.DidResume)
+	if s.Inspect.Level >= InspectMessages {
+		s.tellVerdict()
+	}
+}
+
+// resumption says what became of the session the client offered.
+func (s *session) resumption(resumed bool) string {
+	switch {
+	case resumed:
+		return "accepted"
+	case s.ticketOpened:
+		return "refused"
+	case s.ticketOffered:
+		return "unknown_ticket"
+	}
+	return ""
 }
 
 // refuse tells why the handshake failed and ends the session.
@@ -100,7 +133,10 @@ func (s *session) refuse(err error) {
 	if _, ended := s.ending(); ended {
 		return // cut from outside; the handshake's error follows from it
 	}
-	d := s.diagnose(err)
-	s.tellBroken(&d)
-	s.fail(d.Failure, outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: err.Error()})
+	wire := s.inspect(chainOf(err, s.presented), false)
+	d := s.diagnose(err, &wire)
+	if s.Inspect.Level >= InspectMessages && len(d.Chain) > 0 {
+		s.emit(time.Now(), event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail})
+	}
+	s.fail(d.Failure, outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: d.LibraryError})
 }

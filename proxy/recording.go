@@ -1,6 +1,9 @@
 package proxy
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 type chunkDir uint8
 
@@ -29,6 +32,24 @@ type recording struct {
 	data      []byte
 	chunks    []chunk
 	truncated bool // more went by than is kept
+}
+
+// usualRecording is what a handshake with small certificates takes.
+const usualRecording = 8 << 10 // bytes
+
+var recordings = sync.Pool{New: func() any {
+	return &recording{data: make([]byte, 0, usualRecording), chunks: make([]chunk, 0, 16)}
+}}
+
+// release forgets the bytes and gives the buffers back, unless they have grown
+// out of the usual.
+func (r *recording) release() {
+	if cap(r.data) > 4*usualRecording {
+		return
+	}
+	clear(r.data)
+	r.data, r.chunks, r.truncated = r.data[:0], r.chunks[:0], false
+	recordings.Put(r)
 }
 
 func (r *recording) add(dir chunkDir, p []byte, at time.Time) {

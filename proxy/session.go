@@ -24,12 +24,15 @@ type session struct {
 	tap *tap      // the client's connection
 	tls *tls.Conn // over tap
 
-	hello     hello               // what the ClientHello said
-	decision  policy.Decision     // made in VerifyConnection
-	presented []*x509.Certificate // what it was made about
-	state     event.TLSState
-	leaf      *event.Certificate // the client's; nil where it showed none
-	reached   string             // the upstream's address
+	hello         hello               // what the ClientHello said
+	ticketOffered bool                // a session to resume was offered …
+	ticketOpened  bool                // … and sealed with a key we have
+	tlsDone       bool                // the handshake is finished
+	decision      policy.Decision     // made in VerifyConnection
+	presented     []*x509.Certificate // what it was made about
+	state         event.TLSState
+	leaf          *event.Certificate // the client's; nil where it showed none
+	reached       string             // the upstream's address
 
 	toUpstream, toClient half
 

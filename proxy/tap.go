@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mtlsproxy/proxy/sockopt"
+	"mtlsproxy/proxy/tlswire"
 )
 
 // tap is the client's connection as crypto/tls sees it. It lies between
@@ -27,7 +30,13 @@ type tap struct {
 	quiet atomic.Bool // the handshake is over: count, and record nothing
 
 	first []byte // read before crypto/tls was there; handed to it first
-	log   recording
+
+	// Of the handshake; not touched once quiet.
+	log        *recording // nil where the handshake is not inspected
+	secrets    tlswire.Secrets
+	when       moments
+	clearAlert uint8 // description of a fatal alert the client sent in clear, when it came alone
+	gotAlert   bool
 
 	session *session // whose connection it is
 }
@@ -75,13 +84,42 @@ func (t *tap) read(p []byte) (int, error) {
 	if n > 0 {
 		t.in.Add(int64(n))
 		if !t.quiet.Load() {
-			t.log.add(chunkIn, p[:n], time.Now())
+			t.heard(p[:n])
 		}
 	}
 	if err != nil {
 		t.note(err)
 	}
 	return n, err
+}
+
+// heard notes what the client sent during the handshake, and asks the kernel to
+// acknowledge it at once: a client that sends one small segment and waits for its
+// acknowledgment before the next would otherwise lose 40 ms.
+func (t *tap) heard(p []byte) {
+	now := time.Now()
+	t.when.sawRead(now)
+	if t.log == nil && t.session.Inspect.Level >= InspectMessages {
+		t.log = recordings.Get().(*recording) // no earlier: a silent client costs none
+	}
+	if t.log != nil {
+		t.log.add(chunkIn, p, now)
+	}
+	t.gotAlert = isAlertRecord(p)
+	if t.gotAlert {
+		t.clearAlert = p[6]
+	}
+	if tcp, ok := t.Conn.(*net.TCPConn); ok {
+		_ = sockopt.QuickAck(tcp)
+	}
+}
+
+// isAlertRecord tells whether p is one alert in clear and nothing else: a
+// plaintext record of two bytes. OpenSSL's clients send one like it when they
+// refuse our certificate under TLS 1.3, and crypto/tls takes it for a damaged
+// encrypted record.
+func isAlertRecord(p []byte) bool {
+	return len(p) == 7 && p[0] == byte(tlswire.AlertRecord) && p[1] == 3 && p[3] == 0 && p[4] == 2
 }
 
 // Write implements net.Conn.
@@ -94,7 +132,10 @@ func (t *tap) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
 	if loud && n > 0 {
-		t.log.add(chunkOut, p[:n], before)
+		t.when.sawWrite(before, time.Now())
+		if t.log != nil {
+			t.log.add(chunkOut, p[:n], before)
+		}
 	}
 	if err != nil {
 		t.note(err)

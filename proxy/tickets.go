@@ -91,3 +91,22 @@ func wrapSession(base *tls.Config) func(tls.ConnectionState, *tls.SessionState) 
 		return ticket, nil
 	}
 }
+
+// unwrapSession opens the ticket a client offers, with the keys of the listener:
+// the connection's own configuration would make up keys that nobody has. At TLS
+// 1.2 it is called with no ticket, too.
+func (s *session) unwrapSession(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+	if len(ticket) == 0 {
+		return nil, nil
+	}
+	s.ticketOffered = true
+	state, err := s.base.DecryptTicket(ticket, cs)
+	if err != nil || state == nil {
+		return nil, err
+	}
+	s.ticketOpened = true
+	if s.Inspect.Level >= InspectMessages {
+		resumedSecret(&cs, state, &s.tap.secrets)
+	}
+	return state, nil
+}

@@ -85,13 +85,15 @@ func (l Level) String() string {
 	return levels[l]
 }
 
-// Side names one of the proxy's two legs.
+// Side names a party: the one at the other end of a leg of the connection, or
+// the proxy itself.
 type Side string
 
-// The two legs of a connection through the proxy.
+// The parties.
 const (
 	ClientSide   Side = "client"
 	UpstreamSide Side = "upstream"
+	ProxySide    Side = "proxy"
 )
 
 // ms is how durations stand in events: a number of milliseconds, exact to the

@@ -17,6 +17,7 @@ type HandshakePhase struct {
 const (
 	PhaseWaitHello   = "wait_hello"   // client, network: accept to the first byte
 	PhaseReadHello   = "read_hello"   // client, network: until the ClientHello is whole and understood
+	PhaseRetry       = "retry"        // client, network: its second ClientHello, after a HelloRetryRequest
 	PhaseKeyExchange = "key_exchange" // proxy: key shares and key derivation
 	PhaseServerAuth  = "server_auth"  // proxy: our certificate, the signature, Finished
 	PhaseWriteFlight = "write_flight" // proxy: handing our flight to the kernel
@@ -84,14 +85,14 @@ func (HandshakeOK) Level() Level { return Info }
 func (b HandshakeOK) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, ms("duration_ms", b.Duration), slog.String("auth", b.Auth))
 	dst = text(text(dst, "identity", b.Identity), "rule", b.Rule)
-	return appendPhases(b.Leaf.appendAttrs(b.TLS.appendAttrs(dst), "client"), b.Phases, b.Sign)
+	return appendPhases(b.Leaf.appendClient(b.TLS.appendAttrs(dst)), b.Phases, b.Sign)
 }
 
 // Failure is the whole story of a refusal; [HandshakeFailed] and
 // [HandshakeReported] share it.
 type Failure struct {
 	Reason        Reason
-	By            Side          // who gave up; "" where nobody's hand was in it
+	By            Side          // who ended it: the client that left or refused us, or the proxy
 	Detail        string        // one plain sentence about this very case
 	LibraryError  string        // the library's own words, which may mislead
 	Confidence    string        // "" for certain; likely or possible where the reason is inferred
@@ -125,7 +126,7 @@ func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, ms("duration_ms", f.Duration))
 	dst = f.TLS.appendAttrs(dst)
 	if len(f.Chain) > 0 {
-		dst = append(f.Chain[0].appendAttrs(dst, "client"), slog.Int("chain_n", len(f.Chain)))
+		dst = append(f.Chain[0].appendClient(dst), slog.Int("chain_n", len(f.Chain)))
 	}
 	return appendPhases(dst, f.Phases, 0)
 }

@@ -196,17 +196,18 @@ type Certificate struct {
 	Key       string    `json:"key,omitempty"`
 }
 
-func (c *Certificate) appendAttrs(dst []slog.Attr, who string) []slog.Attr {
+// appendClient appends the certificate as the client's.
+func (c *Certificate) appendClient(dst []slog.Attr) []slog.Attr {
 	if c == nil {
 		return dst
 	}
 	return append(dst,
-		slog.String("tls."+who+".subject", c.Subject),
-		slog.String("tls."+who+".issuer", c.Issuer),
+		slog.String("tls.client.subject", c.Subject),
+		slog.String("tls.client.issuer", c.Issuer),
 		slog.String("serial", c.Serial),
-		slog.Time("tls."+who+".not_before", c.NotBefore),
-		slog.Time("tls."+who+".not_after", c.NotAfter),
-		slog.String("tls."+who+".hash.sha256", c.SHA256),
+		slog.Time("tls.client.not_before", c.NotBefore),
+		slog.Time("tls.client.not_after", c.NotAfter),
+		slog.String("tls.client.hash.sha256", c.SHA256),
 		slog.Any("san", c.SANs),
 		slog.Any("eku", c.EKU),
 	)
@@ -235,7 +236,7 @@ func (b ClientCertificate) AppendAttrs(dst []slog.Attr) []slog.Attr {
 		dst = append(dst, slog.Bool("tls.resumed", true))
 	}
 	if len(b.Chain) > 0 {
-		dst = b.Chain[0].appendAttrs(dst, "client")
+		dst = b.Chain[0].appendClient(dst)
 	}
 	return dst
 }

@@ -55,7 +55,8 @@ func (b UpstreamFailed) Level() Level {
 func (b UpstreamFailed) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	x := b.Reason.Explain()
 	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("upstream", b.Upstream), slog.String("address", b.Address),
-		slog.String("diagnosis", x.What), slog.String("detail", b.Detail), slog.String("fix", x.Fix()), ms("duration_ms", b.Duration))
+		slog.String("diagnosis", x.What))
+	dst = append(text(dst, "detail", b.Detail), slog.String("fix", x.Fix()), ms("duration_ms", b.Duration))
 	if b.Attempt > 1 {
 		dst = append(dst, slog.Int("attempt", b.Attempt))
 	}

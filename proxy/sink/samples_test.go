@@ -31,12 +31,13 @@ var hello = event.ClientHello{
 	Groups: []string{"X25519MLKEM768", "x25519", "secp256r1", "x448"}, ALPN: []string{"h2", "http/1.1"}, SigAlgs: 22,
 	Extensions: []string{"server_name", "ec_point_formats", "supported_groups", "session_ticket", "application_layer_protocol_negotiation",
 		"encrypt_then_mac", "extended_master_secret", "signature_algorithms", "supported_versions", "psk_key_exchange_modes", "key_share"},
-	JA3: "0149F47EABF9A20D0893E2A44E5A6323", JA4: "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6", Offered: "ticket",
+	JA3: "0149F47EABF9A20D0893E2A44E5A6323", JA4: "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6", Resumption: "ticket",
 }
 
 var kernel = &event.TCPInfo{State: "ESTABLISHED", RTT: 38 * time.Microsecond, Retransmits: 1, SendMSS: 32741, SendWScale: 7, ReceiveWScale: 7, InAcceptQueue: 4 * time.Millisecond}
 
-var ok = event.HandshakeOK{Duration: 3100 * time.Microsecond, Auth: "verified", Identity: "spiffe://demo.test/alice", Rule: "team", TLS: agreed, Leaf: &alice}
+var ok = event.HandshakeOK{Duration: 3100 * time.Microsecond, Auth: "verified", Identity: "spiffe://demo.test/alice", Rule: "team", TLS: agreed, Leaf: &alice,
+	Phases: []event.HandshakePhase{{Name: event.PhaseWaitHello, Duration: 500 * time.Microsecond}, {Name: event.PhaseReadHello, Start: 500 * time.Microsecond, Duration: 80 * time.Microsecond}}, Sign: 31 * time.Microsecond}
 
 var incomplete = event.Failure{
 	Reason: event.ClientChainIncomplete, Detail: `issuer "Demo Issuing" was not sent`,
@@ -83,7 +84,8 @@ var samples = []struct {
 	{conn, event.ClientCertificate{Message: event.Message{Direction: event.In, Bytes: 611, Encrypted: true, Records: 1}, Chain: []event.Certificate{alice}, ChainBytes: 604}},
 	{conn, event.Verify{Result: "ok", Duration: 120 * time.Microsecond, Chain: []string{"CN=alice", "CN=Demo Issuing", "CN=Demo Root"}}},
 	{conn, event.Verify{Result: "failed", Reason: event.ClientCertExpired, Detail: "expired 1 day ago"}},
-	{conn, event.Finished{Message: event.Message{Direction: event.In, Bytes: 32, Encrypted: true, Records: 1}, Duration: 3 * time.Millisecond}},
+	{conn, event.Finished{Message: event.Message{Direction: event.In, Bytes: 32, Encrypted: true, Records: 1}, Established: true}},
+	{conn, event.OtherMessage{Message: event.Message{Direction: event.Out, Type: "EncryptedExtensions", Bytes: 6, Encrypted: true, Records: 1}}},
 	{conn, event.PolicyDecision{Action: "allow", Rule: "team", Enforcement: "enforce", Auth: "verified"}},
 	{conn, event.Alert{Direction: event.Out, Fatal: true, Code: 48, Description: "unknown_ca", Encrypted: true, Delivered: "acked"}},
 	{conn, event.Alert{Direction: event.In, Code: 0, Description: "close_notify", Encrypted: true}},
