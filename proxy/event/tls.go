@@ -17,7 +17,8 @@ const (
 )
 
 // Message is what all messages of the handshake have in common on the wire. The
-// event's time is that of the last byte.
+// event's time is that of the last byte. It is zero where the message did not go
+// over the wire.
 type Message struct {
 	Direction Direction
 	Type      string    // as the RFC writes it, "ClientHello"
@@ -37,6 +38,9 @@ type Message struct {
 func (m Message) Wire() Message { return m }
 
 func (m Message) appendAttrs(dst []slog.Attr) []slog.Attr {
+	if m.Direction == "" {
+		return dst
+	}
 	dst = append(dst, slog.String("direction", string(m.Direction)), slog.Int("bytes", m.Bytes),
 		slog.Bool("encrypted", m.Encrypted))
 	if m.Records > 1 {
