@@ -54,6 +54,9 @@ func (f Fault) String() string {
 	return "unknown"
 }
 
+// MarshalText returns the stable name, for JSON and logs.
+func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
 // Faults returns all faults, without [None].
 func Faults() []Fault {
 	out := make([]Fault, 0, numFaults-1)

@@ -120,6 +120,9 @@ func (v Verifier) choose(chains [][]*x509.Certificate, now time.Time) Verdict {
 	var good [][]*x509.Certificate
 	var first Verdict
 	for _, chain := range chains {
+		if len(chain) == 0 {
+			continue
+		}
 		bad := v.ownRules(chain)
 		if bad.Fault == None {
 			good = append(good, chain)
@@ -128,10 +131,15 @@ func (v Verifier) choose(chains [][]*x509.Certificate, now time.Time) Verdict {
 			first = bad
 		}
 	}
-	if len(good) == 0 {
+	switch {
+	case len(good) > 0:
+		return Verdict{Chains: good, Certain: true}
+	case first.Fault == None:
+		// Never so after crypto/x509; a caller of Approve may have none.
+		return Verdict{Fault: CAUnknown, Certain: true, Detail: "no chain to a trusted CA was verified"}
+	default:
 		return first
 	}
-	return Verdict{Chains: good, Certain: true}
 }
 
 func (v Verifier) ownRules(chain []*x509.Certificate) Verdict {

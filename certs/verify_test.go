@@ -1,8 +1,6 @@
 package certs
 
 import (
-	"bytes"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -166,66 +164,39 @@ func many(leaf, other *x509.Certificate, n int) []*x509.Certificate {
 	return out
 }
 
-// corrupt flips a bit of the signature.
-func corrupt(t *testing.T, c *x509.Certificate) *x509.Certificate {
-	t.Helper()
-	raw := bytes.Clone(c.Raw)
-	raw[len(raw)-1] ^= 1
-	out, err := x509.ParseCertificate(raw)
-	if err != nil {
-		t.Fatal(err)
+func TestApprove(t *testing.T) {
+	root := newRoot(t, "root")
+	mid := root.ca(t, "mid")
+	low := mid.ca(t, "low")
+	leaf := low.leaf(t, "alice")
+	small := sign(t, root, smallRSAKey(t), template("small", []change{forClient}))
+	v := Verifier{Roots: mustPool(t, root), MaxDepth: 1, Seen: new(Intermediates)}
+	long, short := list(leaf, low, mid, root), list(root.leaf(t, "bob"), root)
+	cases := []struct {
+		name   string
+		chains [][]*x509.Certificate
+		want   Fault
+		left   int // chains that stand
+	}{
+		{"a short chain stands", [][]*x509.Certificate{short}, None, 1},
+		{"of two chains the one that is too long is dropped", [][]*x509.Certificate{long, short}, None, 1},
+		{"a long chain alone does not stand", [][]*x509.Certificate{long}, ChainTooBig, 0},
+		{"a weak key does not stand", [][]*x509.Certificate{list(small, root)}, CertWeak, 0},
+		{"no chain at all does not stand", nil, CAUnknown, 0},
+		{"nor does an empty one", [][]*x509.Certificate{{}}, CAUnknown, 0},
 	}
-	return out
-}
-
-// sha1Leaf makes what crypto/x509 refuses to make: its signature algorithm is
-// written as ECDSA with SHA-1 and the signature is one.
-func sha1Leaf(t *testing.T, issuer *entity) *x509.Certificate {
-	t.Helper()
-	good := issuer.leaf(t, "sha1").cert
-	withSHA256 := []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02}
-	var outer struct {
-		TBS asn1.RawValue
-		Alg asn1.RawValue
-		Sig asn1.BitString
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			got := v.Approve(c.chains, now)
+			if got.Fault != c.want || len(got.Chains) != c.left || got.OK() != (c.want == None) {
+				t.Errorf("%v with %d chains (%s), want %v with %d", got.Fault, len(got.Chains), got.Detail, c.want, c.left)
+			}
+		})
 	}
-	if _, err := asn1.Unmarshal(good.Raw, &outer); err != nil {
-		t.Fatal(err)
+	v.MaxDepth = 0
+	if got := v.Approve([][]*x509.Certificate{long}, now); !got.OK() || v.Seen.Len() != 2 {
+		t.Errorf("%v; %d intermediates remembered, want 2", got.Fault, v.Seen.Len())
 	}
-	// ecdsa-with-SHA1 is one byte shorter: build the algorithm anew.
-	alg, err := asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var tbs []asn1.RawValue
-	if _, err := asn1.Unmarshal(outer.TBS.FullBytes, &tbs); err != nil {
-		t.Fatal(err)
-	}
-	for i, v := range tbs {
-		if i < 3 && bytes.Contains(v.FullBytes, withSHA256) {
-			tbs[i] = asn1.RawValue{FullBytes: alg}
-		}
-	}
-	newTBS, err := asn1.Marshal(tbs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sig, err := issuer.key.Sign(rand.Reader, sha1Sum(newTBS), sha1Opts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := asn1.Marshal(struct {
-		TBS, Alg asn1.RawValue
-		Sig      asn1.BitString
-	}{asn1.RawValue{FullBytes: newTBS}, asn1.RawValue{FullBytes: alg}, asn1.BitString{Bytes: sig, BitLength: 8 * len(sig)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 func TestSeenNamesTheMissingCertificate(t *testing.T) {
@@ -360,6 +331,9 @@ func TestFaultNamesAreReasonCodes(t *testing.T) {
 		"ca_regenerated", "cert_self_signed", "cert_signature", "cert_weak", "cert_constraint", "cert_malformed", "chain_too_big"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+	if text, err := CertExpired.MarshalText(); err != nil || string(text) != "cert_expired" {
+		t.Errorf("MarshalText = %q, %v", text, err)
 	}
 	if None.String() != "ok" || Fault(200).String() != "unknown" {
 		t.Errorf("None = %v, 200 = %v", None, Fault(200))

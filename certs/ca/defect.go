@@ -72,11 +72,11 @@ func (a *Authority) Defective(d Defect, r Request) (*Issued, error) {
 		return nil, err
 	}
 	now := a.now()
-	notBefore, notAfter := ValidFor(now, time.Hour)
+	const day = 24 * time.Hour
+	notBefore, notAfter := ValidFor(now, day)
 	if notAfter.After(a.issuer.NotAfter) {
 		notAfter = a.issuer.NotAfter
 	}
-	const day = 24 * time.Hour
 	from := a
 	switch d {
 	case Expired:
