@@ -45,7 +45,9 @@ func (s *Stream) Partial() (Partial, bool) {
 	if len(header) > 0 {
 		p.Message, p.Have, p.Type = true, have, HandshakeType(header[0])
 		if len(header) >= handshakeHeaderLen {
-			p.Want = handshakeHeaderLen + int(header[1])<<16 | int(header[2])<<8 | int(header[3])
+			p.Want = handshakeHeaderLen + (int(header[1])<<16 | int(header[2])<<8 | int(header[3]))
+			// The rest of the record may hold other messages.
+			p.Have = min(p.Have, p.Want)
 		}
 		return p, true
 	}
