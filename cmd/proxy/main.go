@@ -1,25 +1,8 @@
+// Command proxy is a mutual-TLS proxy, handshake inspector and CA toolkit in one
+// binary. One file holds one command; root.go puts them together, exit.go says
+// with which code each error ends the process.
 package main
 
-import (
-	_ "github.com/cloudflare/cfssl/config"
-	_ "github.com/cloudflare/cfssl/csr"
-	_ "github.com/cloudflare/cfssl/helpers"
-	_ "github.com/cloudflare/cfssl/initca"
-	_ "github.com/cloudflare/cfssl/log"
-	_ "github.com/cloudflare/cfssl/signer/local"
-	_ "github.com/fsnotify/fsnotify"
-	_ "github.com/google/go-cmp/cmp"
-	_ "github.com/gopacket/gopacket/pcapgo"
-	_ "github.com/rogpeppe/go-internal/testscript"
-	_ "github.com/spf13/cobra"
-	_ "github.com/spf13/viper"
-	_ "go.uber.org/zap"
-	_ "go.yaml.in/yaml/v3"
-	_ "golang.org/x/crypto/chacha20poly1305"
-	_ "golang.org/x/crypto/cryptobyte"
-	_ "golang.org/x/sys/unix"
-	_ "golang.org/x/term"
-	_ "golang.org/x/time/rate"
-)
+import "os"
 
-func main() {}
+func main() { os.Exit(execute(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mtlsproxy/certs"
+	"mtlsproxy/configs"
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy"
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/sockopt"
+)
+
+// plan is what a configuration comes to once its certificates are read: all that
+// is needed to open the listeners, or to change them.
+type plan struct {
+	listeners []plannedListener
+	files     []string     // that the plan was made from, to be watched
+	news      []event.Body // about the certificates it holds
+}
+
+type plannedListener struct {
+	name             string
+	network, address string
+	socket           sockopt.Options
+	settings         proxy.Settings
+}
+
+// makePlan reads the certificates a configuration names and makes the plan. The
+// findings are about those files; with an error among them there is no plan.
+func makePlan(cfg *configs.Config) (*plan, []configs.Finding) {
+	m := planner{plan: &plan{}, upstreams: map[string]*proxy.Upstream{}}
+	for _, name := range cfg.ListenerNames() {
+		m.listener(cfg, name)
+	}
+	m.plan.files = slices.Compact(slices.Sorted(slices.Values(m.plan.files)))
+	if n, _ := configs.Count(m.findings); n > 0 {
+		return nil, m.findings
+	}
+	return m.plan, m.findings
+}
+
+// checkFiles returns what is wrong with the files a configuration names.
+func checkFiles(cfg *configs.Config) []configs.Finding {
+	_, findings := makePlan(cfg)
+	return findings
+}
+
+type planner struct {
+	plan      *plan
+	findings  []configs.Finding
+	upstreams map[string]*proxy.Upstream
+}
+
+func (m *planner) found(severity configs.Severity, key, format string, args ...any) {
+	m.findings = append(m.findings, configs.Finding{Severity: severity, Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+func (m *planner) listener(cfg *configs.Config, name string) {
+	ln := cfg.Listeners[name]
+	key := "listeners." + name
+	network, address := splitAddress(ln.Address)
+	p := plannedListener{name: name, network: network, address: address, socket: listenerSocket(&ln.Socket)}
+	if err := p.socket.Validate(); err != nil {
+		m.found(configs.SevError, key+".socket", "%v", err)
+	}
+	p.settings = proxy.Settings{
+		Upstream: m.upstream(cfg, ln),
+		TLS: proxy.TLS{
+			Certificates:     m.certificates(key+".tls.certificates", &ln.TLS),
+			MinVersion:       tlsVersion(ln.TLS.MinVersion),
+			MaxVersion:       tlsVersion(ln.TLS.MaxVersion),
+			CipherSuites:     ln.TLS.CipherSuiteIDs(),
+			Curves:           ln.TLS.CurveIDs(),
+			ALPN:             ln.TLS.ALPN,
+			RejectUnknownSNI: ln.TLS.UnknownSNI == "reject",
+			NoSessionTickets: !ln.TLS.SessionTickets,
+		},
+		ClientAuth: m.clientAuth(key+".client_auth", &ln.ClientAuth),
+		Timeouts: proxy.Timeouts{
+			FirstByte: ln.Timeouts.FirstByte, Handshake: ln.Timeouts.Handshake, Idle: ln.Timeouts.Idle,
+			Lifetime: ln.Timeouts.MaxLifetime, HalfClose: ln.Timeouts.HalfClose, AlertLinger: ln.Timeouts.AlertLinger,
+		},
+		Limits: proxy.Limits{
+			Connections: ln.Limits.MaxConnections, Handshakes: ln.Limits.MaxHandshakes, PerIP: ln.Limits.PerIPConnections,
+			AcceptRate: float64(ln.Limits.AcceptRate), WaitAtConnection: ln.Limits.OnLimit == "wait",
+		},
+		Socket:           p.socket,
+		CloseOnPlainHTTP: ln.PlainHTTP == "close",
+		Inspect:          inspection(&cfg.Inspect),
+	}
+	m.plan.listeners = append(m.plan.listeners, p)
+}
+
+// certificates loads the key pairs of a listener, the default one first.
+func (m *planner) certificates(key string, t *configs.ListenerTLS) []tls.Certificate {
+	var out []tls.Certificate
+	for _, name := range t.CertificateNames {
+		c := t.Certificates[name]
+		m.plan.files = append(m.plan.files, c.Cert, c.Key)
+		pair, err := certs.LoadKeyPair(c.Cert, c.Key)
+		if err != nil {
+			m.found(configs.SevError, key+"."+name+"."+m.blame(err, c), "%v", err)
+			continue
+		}
+		for _, w := range pair.Warnings {
+			m.warn("server", key+"."+name, w)
+		}
+		m.plan.news = append(m.plan.news, loaded("server", key+"."+name, c.Cert, []*x509.Certificate{pair.Leaf}))
+		out = append(out, pair.Certificate)
+	}
+	return out
+}
+
+// blame names the setting an error of a key pair is about.
+func (m *planner) blame(err error, c configs.Certificate) string {
+	var file *certs.FileError
+	if errors.As(err, &file) && file.Path == c.Key && c.Key != c.Cert {
+		return "key"
+	}
+	return "cert"
+}
+
+func (m *planner) clientAuth(key string, c *configs.ClientAuth) policy.ClientAuth {
+	mode, err := policy.ParseMode(c.Mode)
+	if err != nil {
+		m.found(configs.SevError, key+".mode", "%v", err)
+	}
+	a := policy.ClientAuth{
+		Mode:         mode,
+		Flag:         mode == policy.Request && c.OnInvalid == "flag",
+		Report:       c.Enforcement == "report",
+		HideCAs:      !c.AdvertiseCAs,
+		MaxChainSize: int(c.MaxChainSize),
+	}
+	if mode == policy.None {
+		return a
+	}
+	m.plan.files = append(m.plan.files, c.CA...)
+	pool, err := certs.LoadPool(c.CA...)
+	if err != nil {
+		m.found(configs.SevError, key+".ca", "%v", err)
+		return a
+	}
+	for _, w := range pool.Warnings() {
+		m.warn("client_ca", key+".ca", w)
+	}
+	m.plan.news = append(m.plan.news, loaded("client_ca", key+".ca", strings.Join(c.CA, ", "), pool.Certificates()))
+	a.Verifier = certs.Verifier{
+		Roots:    pool,
+		Usage:    x509.ExtKeyUsageClientAuth,
+		MaxDepth: c.MaxDepth,
+		Seen:     &certs.Intermediates{},
+	}
+	return a
+}
+
+func (m *planner) warn(kind, key string, w certs.Warning) {
+	m.found(configs.SevWarning, key, "%s", w)
+	m.plan.news = append(m.plan.news, event.CertWarning{Kind: kind, Key: key, File: w.Path, Detail: w.Text})
+}
+
+// loaded tells what is in a file: the certificate that runs out first stands for
+// them all.
+func loaded(kind, key, file string, held []*x509.Certificate) event.CertLoaded {
+	first := slices.MinFunc(held, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+	return event.CertLoaded{
+		Kind: kind, Key: key, File: file, Subject: certs.Subject(first), Serial: certs.Serial(first),
+		NotAfter: first.NotAfter.UTC(), DaysLeft: int(time.Until(first.NotAfter).Hours() / 24), Count: len(held),
+	}
+}
+
+// upstream returns the upstream a listener goes to; listeners that name the same
+// one share it, so that its turns are shared too.
+func (m *planner) upstream(cfg *configs.Config, ln configs.Listener) *proxy.Upstream {
+	name, u := cfg.UpstreamFor(ln)
+	if made, ok := m.upstreams[name]; ok {
+		return made
+	}
+	made := &proxy.Upstream{Name: name, DialTimeout: u.DialTimeout, Socket: upstreamSocket(&u.Socket)}
+	if u.Balance == "round_robin" {
+		made.Balance = proxy.RoundRobin
+	}
+	for _, a := range u.Address {
+		network, address := splitAddress(a)
+		made.Addresses = append(made.Addresses, proxy.Address{Network: network, Address: address})
+	}
+	if err := made.Socket.Validate(); err != nil {
+		m.found(configs.SevError, "upstreams."+name+".socket", "%v", err)
+	}
+	m.upstreams[name] = made
+	return made
+}
+
+// upstreams returns the upstreams of the plan, each once, by name.
+func (p *plan) upstreams() []*proxy.Upstream {
+	byName := map[string]*proxy.Upstream{}
+	for _, l := range p.listeners {
+		byName[l.settings.Upstream.Name] = l.settings.Upstream
+	}
+	var out []*proxy.Upstream
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, byName[name])
+	}
+	return out
+}
+
+// settings returns what the listeners do, by their names.
+func (p *plan) settings() map[string]proxy.Settings {
+	out := make(map[string]proxy.Settings, len(p.listeners))
+	for _, l := range p.listeners {
+		out[l.name] = l.settings
+	}
+	return out
+}
+
+func inspection(i *configs.Inspect) proxy.Inspect {
+	level := map[string]proxy.Level{"none": proxy.InspectNone, "summary": proxy.InspectSummary, "messages": proxy.InspectMessages}[i.Level]
+	return proxy.Inspect{Level: level, Fingerprints: len(i.Fingerprints) > 0}
+}
+
+// splitAddress returns the network and address that "host:port" or "unix:PATH"
+// stands for.
+func splitAddress(s string) (network, address string) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", s
+}
+
+func tlsVersion(s string) uint16 {
+	if s == "1.3" {
+		return tls.VersionTLS13
+	}
+	return tls.VersionTLS12
+}
+
+func listenerSocket(c *configs.ListenerSocket) sockopt.Options {
+	o := sockopt.Options{
+		Backlog: c.Backlog, ReusePort: c.ReusePort, DeferAccept: c.DeferAccept, FastOpen: c.FastOpen,
+		NoDelay: c.NoDelay, QuickAck: c.QuickACK, KeepAlive: keepAlive(c.KeepAlive), UserTimeout: c.UserTimeout,
+		ReceiveBuffer: int(c.ReceiveBuffer), SendBuffer: int(c.SendBuffer), NotSentLowat: int(c.NotSentLowat),
+		Linger2: int(c.Linger2 / time.Second), SynCount: c.SynCnt, Congestion: c.Congestion, MSS: c.MSS, DSCP: c.DSCP, Mark: c.Mark,
+		Transparent: c.Transparent, FreeBind: c.FreeBind, BindDevice: c.BindDevice, TTL: c.TTL,
+		WindowClamp: int(c.WindowClamp), MaxPacingRate: uint64(c.MaxPacingRate), SaveSYN: c.SaveSYN, Strict: c.Strict,
+	}
+	o.Linger = linger(c.Linger)
+	return o
+}
+
+func upstreamSocket(c *configs.UpstreamSocket) sockopt.Options {
+	o := sockopt.Options{
+		FastOpenConnect: c.FastOpen, NoDelay: c.NoDelay, QuickAck: c.QuickACK, KeepAlive: keepAlive(c.KeepAlive),
+		UserTimeout: c.UserTimeout, ReceiveBuffer: int(c.ReceiveBuffer), SendBuffer: int(c.SendBuffer),
+		NotSentLowat: int(c.NotSentLowat), SynCount: c.SynCnt, Congestion: c.Congestion, MSS: c.MSS, DSCP: c.DSCP,
+		Mark: c.Mark, BindDevice: c.BindDevice, TTL: c.TTL, WindowClamp: int(c.WindowClamp),
+		MaxPacingRate: uint64(c.MaxPacingRate), Strict: c.Strict,
+	}
+	o.Linger = linger(c.Linger)
+	return o
+}
+
+func keepAlive(k configs.KeepAlive) sockopt.KeepAlive {
+	return sockopt.KeepAlive{Enabled: k.Enabled, Idle: k.Idle, Interval: k.Interval, Count: k.Count}
+}
+
+// linger leaves the close to the kernel for -1.
+func linger(seconds int) *int {
+	if seconds < 0 {
+		return nil
+	}
+	return &seconds
+}

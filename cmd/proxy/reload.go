@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mtlsproxy/certs"
+	"mtlsproxy/configs"
+	"mtlsproxy/proxy/event"
+)
+
+// reload reads the configuration and its files anew and puts them in force, all
+// or nothing. It returns the new plan, or nil when what was in force still is.
+func (svc *service) reload(trigger string) *plan {
+	loaded, err := configs.Load(svc.src)
+	if err != nil {
+		svc.rejected(trigger, findingsOf(err))
+		return nil
+	}
+	changes := configs.Changes(svc.loaded, loaded)
+	var restart, changed []string
+	for _, c := range changes {
+		changed = append(changed, c.Key)
+		if c.Restart {
+			restart = append(restart, c.Key)
+		}
+	}
+	if len(restart) > 0 {
+		svc.log.Emit(processEvent(event.ConfigRejected{
+			Trigger: trigger, NeedsRestart: restart,
+			Findings: []string{"these keys take effect at a start only: undo them, or restart"},
+		}))
+		return nil
+	}
+	p, findings := makePlan(loaded.Config)
+	if p == nil {
+		for i, f := range findings {
+			findings[i] = loaded.Locate(f)
+		}
+		svc.rejected(trigger, findings)
+		return nil
+	}
+	if err := svc.server.Apply(p.settings()); err != nil {
+		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
+		return nil
+	}
+	svc.loaded = loaded
+	svc.log.apply(&loaded.Config.Logging)
+	for _, body := range p.news {
+		svc.log.Emit(processEvent(body))
+	}
+	svc.log.Emit(processEvent(event.ConfigLoaded{Trigger: trigger, Changed: changed}))
+	return p
+}
+
+func (svc *service) rejected(trigger string, findings []configs.Finding) {
+	body := event.ConfigRejected{Trigger: trigger}
+	for _, f := range findings {
+		body.Findings = append(body.Findings, f.String())
+	}
+	svc.log.Emit(processEvent(body))
+}
+
+func findingsOf(err error) []configs.Finding {
+	var bad *configs.Error
+	if errors.As(err, &bad) {
+		return bad.Findings
+	}
+	return []configs.Finding{{Severity: configs.SevError, Message: err.Error()}}
+}
+
+// fileWatch tells when the configuration or a certificate may have changed. A
+// nil one never does.
+type fileWatch struct {
+	svc    *service
+	ctx    context.Context // of the service, whose life it shares
+	cancel context.CancelFunc
+	seen   <-chan struct{}
+}
+
+// watch watches the files a plan was made from and the configuration itself,
+// unless reload.watch says not to.
+func (svc *service) watch(ctx context.Context, files []string) *fileWatch {
+	how := svc.loaded.Config.Reload
+	w := &fileWatch{svc: svc, ctx: ctx}
+	if svc.loaded.File != "" {
+		files = append(files[:len(files):len(files)], svc.loaded.File)
+	}
+	if !how.Watch || len(files) == 0 {
+		return w
+	}
+	inner, cancel := context.WithCancel(ctx)
+	poll := how.Poll
+	if poll == 0 {
+		poll = -1
+	}
+	watcher, err := certs.Watch(inner, certs.WatchOptions{Files: files, Debounce: max(how.Debounce, time.Millisecond), Poll: poll})
+	if err != nil {
+		cancel()
+		svc.log.Emit(processEvent(event.CertWarning{Kind: "watch", Key: "reload.watch", Detail: err.Error()}))
+		return w
+	}
+	if err := watcher.Degraded(); err != nil {
+		svc.log.Emit(processEvent(event.CertWarning{Kind: "watch", Key: "reload.watch", Detail: err.Error()}))
+	}
+	w.cancel, w.seen = cancel, watcher.Changes()
+	return w
+}
+
+// Changes returns the channel on which changes are told.
+func (w *fileWatch) Changes() <-chan struct{} { return w.seen }
+
+// follow ends the watch and begins one of other files.
+func (w *fileWatch) follow(files []string) *fileWatch {
+	if w.cancel != nil {
+		w.cancel()
+	}
+	return w.svc.watch(w.ctx, files)
+}
