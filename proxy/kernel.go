@@ -34,8 +34,11 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 			accepted.SYN.Signature = syn.Signature()
 		}
 	}
-	if !h.Established.IsZero() {
-		s.emit(h.Established, event.TCPEstablished{
+	if at := h.Established; !at.IsZero() {
+		if at.After(s.about.Started) { // it was established before it could be accepted
+			at = s.about.Started
+		}
+		s.emit(at, event.TCPEstablished{
 			Side: event.ClientSide, Local: s.about.Listen, Remote: s.about.Client, Kernel: accepted.Kernel,
 		})
 	}
