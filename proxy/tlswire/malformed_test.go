@@ -224,6 +224,7 @@ func TestProtectedRecords(t *testing.T) {
 	t.Run("alert in clear is not decrypted", func(t *testing.T) {
 		m := newMade(t)
 		m.expect(ClientToServer, record(AlertRecord, "\x02\x30"), ">Alert(unknown_ca)")
+		m.expect(ClientToServer, record(AlertRecord, strings.Repeat("x", 20)), ">*Encrypted")
 		m.expect(ClientToServer, m.client.record("\x02\x2a"+alertType), ">*Alert(bad_certificate)")
 	})
 	t.Run("early data that was not accepted is skipped", func(t *testing.T) {
@@ -377,6 +378,77 @@ func TestPartialClientHello(t *testing.T) {
 				t.Errorf("got  %+v, %v\nwant %+v", got, ok, tt.want)
 			}
 		})
+	}
+}
+
+// Of a real hello that stops at any byte, the progress is exact.
+func TestPartialClientHelloAtEveryByte(t *testing.T) {
+	for name, c := range fixtures(t) {
+		hello := c.chunks[0].bytes
+		size := recordHeaderLen + int(binary.BigEndian.Uint16(hello[3:]))
+		for n := 9; n < size && n < len(hello); n++ {
+			var tr Transcript
+			lines(t, &tr, ClientToServer, string(hello[:n/2]), string(hello[n/2:n]))
+			got, ok := tr.Stream(ClientToServer).Partial()
+			if !ok || !got.Message || got.Have != n-recordHeaderLen || got.Want != size-recordHeaderLen || got.Chunks != 2 {
+				t.Fatalf("%s: after %d bytes: %+v, %v; size is %d", name, n, got, ok, size)
+			}
+		}
+	}
+}
+
+// A hello may come in as many records as it has bytes.
+func TestClientHelloInSmallRecords(t *testing.T) {
+	for name, c := range fixtures(t) {
+		want, _ := c.read(t)
+		for _, size := range []int{1, 40, 100} {
+			cut := *c
+			flight := 0 // chunks until the server answers
+			var body, hello []byte
+			for ; c.chunks[flight].dir == ClientToServer; flight++ {
+				body = append(body, c.chunks[flight].bytes...)
+			}
+			body = body[recordHeaderLen:]
+			records := 0
+			for b := body; len(b) > 0; b = b[min(size, len(b)):] {
+				hello = append(hello, record(HandshakeRecord, string(b[:min(size, len(b))]))...)
+				records++
+			}
+			cut.chunks = append([]chunk{{ClientToServer, hello}}, c.chunks[flight:]...)
+			got, _ := cut.read(t)
+			if story(got) != story(want) {
+				t.Errorf("%s, records of %d: %s\nwant %s", name, size, story(got), story(want))
+			}
+			if got[0].Records != records || !bytes.Equal(got[0].Body, want[0].Body) {
+				t.Errorf("%s, records of %d: %d records, want %d", name, size, got[0].Records, records)
+			}
+		}
+	}
+}
+
+// Without secrets everything in clear is read, and nothing else is lost.
+func TestReadsWithoutSecrets(t *testing.T) {
+	for name, want := range map[string]string{
+		"openssl-tls13-mutual":   ">ClientHello <ServerHello <ChangeCipherSpec >ChangeCipherSpec",
+		"openssl-refuses-server": ">ClientHello <ServerHello <ChangeCipherSpec >Alert(unknown_ca)",
+		"openssl-tls12-mutual": ">ClientHello <ServerHello <Certificate <ServerKeyExchange <CertificateRequest <ServerHelloDone " +
+			">Certificate >ClientKeyExchange >CertificateVerify >ChangeCipherSpec <NewSessionTicket <ChangeCipherSpec",
+	} {
+		c := *fixtures(t)[name]
+		opened, _ := c.read(t)
+		c.keyLog = nil
+		got, tr := c.read(t)
+		if story(got) != want {
+			t.Errorf("%s: %s\nwant %s", name, story(got), want)
+		}
+		for _, m := range got {
+			if m.Kind == KindOpaque && (m.Body != nil || m.Err != nil || !m.Encrypted || m.Length == 0) {
+				t.Errorf("%s: %+v", name, m)
+			}
+		}
+		if len(opened) < len(got) || tr.Stream(ServerToClient).Counts().OpaqueRecords == 0 {
+			t.Errorf("%s: %d messages without secrets, %d with", name, len(got), len(opened))
+		}
 	}
 }
 

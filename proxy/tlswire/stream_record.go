@@ -17,6 +17,8 @@ func (s *Stream) record(b []byte, at int64) {
 		s.record12(b)
 	case s.rec.typ == ApplicationDataRecord:
 		s.record13(b) // never phaseDone, see countOnly
+	case s.rec.typ == AlertRecord && len(payload) != 2:
+		s.opaque(nil)
 	default:
 		// In TLS 1.3 a record of another outer type is not protected,
 		// whatever the state: RFC 8446, Section 5. OpenSSL alerts like that.

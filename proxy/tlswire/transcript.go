@@ -1,8 +1,8 @@
 package tlswire
 
 // Transcript reads one connection: what it holds is what the two directions
-// need to know of each other. The zero value is ready to use. See the package
-// comment for how.
+// need to know of each other. The zero value is ready to use; it must not be
+// copied once it was. See the package comment for how.
 type Transcript struct {
 	streams [2]Stream
 	secrets *Secrets
@@ -67,7 +67,7 @@ func (t *Transcript) Context() Context { return t.context }
 // Retried reports whether the server sent a HelloRetryRequest.
 func (t *Transcript) Retried() bool { return t.retried }
 
-// clientHello takes what keys need from a ClientHello in clear. Of two, the
+// clientHelloBody takes what keys need from a ClientHello in clear. Of two, the
 // second counts; it has the random of the first: RFC 8446, Section 4.1.2.
 func (t *Transcript) clientHelloBody(body []byte) {
 	if !t.negotiated && len(body) >= 2+32 {
