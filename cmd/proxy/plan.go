@@ -71,10 +71,11 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 	if err := p.socket.Validate(); err != nil {
 		m.found(configs.SevError, key+".socket", "%v", err)
 	}
+	pairs := m.keyPairs(key+".tls.certificates", &ln.TLS)
 	p.settings = proxy.Settings{
 		Upstream: m.upstream(cfg, ln),
 		TLS: proxy.TLS{
-			Certificates:     m.certificates(key+".tls.certificates", &ln.TLS),
+			Certificates:     certificates(pairs),
 			MinVersion:       tlsVersion(ln.TLS.MinVersion),
 			MaxVersion:       tlsVersion(ln.TLS.MaxVersion),
 			CipherSuites:     ln.TLS.CipherSuiteIDs(),
@@ -83,7 +84,7 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 			RejectUnknownSNI: ln.TLS.UnknownSNI == "reject",
 			NoSessionTickets: !ln.TLS.SessionTickets,
 		},
-		ClientAuth: m.clientAuth(key+".client_auth", &ln.ClientAuth),
+		ClientAuth: m.clientAuth(key+".client_auth", &ln.ClientAuth, pairs),
 		Timeouts: proxy.Timeouts{
 			FirstByte: ln.Timeouts.FirstByte, Handshake: ln.Timeouts.Handshake, Idle: ln.Timeouts.Idle,
 			Lifetime: ln.Timeouts.MaxLifetime, HalfClose: ln.Timeouts.HalfClose, AlertLinger: ln.Timeouts.AlertLinger,
@@ -99,9 +100,9 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 	m.plan.listeners = append(m.plan.listeners, p)
 }
 
-// certificates loads the key pairs of a listener, the default one first.
-func (m *planner) certificates(key string, t *configs.ListenerTLS) []tls.Certificate {
-	var out []tls.Certificate
+// keyPairs loads the key pairs of a listener, the default one first.
+func (m *planner) keyPairs(key string, t *configs.ListenerTLS) []*certs.KeyPair {
+	var out []*certs.KeyPair
 	for _, name := range t.CertificateNames {
 		c := t.Certificates[name]
 		m.plan.files = append(m.plan.files, c.Cert, c.Key)
@@ -114,7 +115,15 @@ func (m *planner) certificates(key string, t *configs.ListenerTLS) []tls.Certifi
 			m.warn("server", key+"."+name, w)
 		}
 		m.plan.news = append(m.plan.news, loaded("server", key+"."+name, c.Cert, []*x509.Certificate{pair.Leaf}))
-		out = append(out, pair.Certificate)
+		out = append(out, pair)
+	}
+	return out
+}
+
+func certificates(pairs []*certs.KeyPair) []tls.Certificate {
+	out := make([]tls.Certificate, len(pairs))
+	for i, p := range pairs {
+		out[i] = p.Certificate
 	}
 	return out
 }
@@ -128,7 +137,7 @@ func (m *planner) blame(err error, c configs.Certificate) string {
 	return "cert"
 }
 
-func (m *planner) clientAuth(key string, c *configs.ClientAuth) policy.ClientAuth {
+func (m *planner) clientAuth(key string, c *configs.ClientAuth, served []*certs.KeyPair) policy.ClientAuth {
 	mode, err := policy.ParseMode(c.Mode)
 	if err != nil {
 		m.found(configs.SevError, key+".mode", "%v", err)
@@ -158,6 +167,13 @@ func (m *planner) clientAuth(key string, c *configs.ClientAuth) policy.ClientAut
 		Usage:    x509.ExtKeyUsageClientAuth,
 		MaxDepth: c.MaxDepth,
 		Seen:     &certs.Intermediates{},
+	}
+	// Often one CA issues for both sides. Then our own chain tells, from the
+	// first client on, which intermediate a client forgot.
+	own := a.Verifier
+	own.Usage = x509.ExtKeyUsageAny
+	for _, p := range served {
+		own.Verify(p.Chain, time.Now())
 	}
 	return a
 }
