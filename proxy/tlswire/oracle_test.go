@@ -49,7 +49,7 @@ func TestAgreesWithTshark(t *testing.T) {
 		c := *all[name]
 		// What we do not open, tshark shall not.
 		c.keyLog = slices.DeleteFunc(slices.Clone(c.keyLog), func(line string) bool {
-			return strings.HasPrefix(line, "CLIENT_TRAFFIC_SECRET_0 ")
+			return strings.HasPrefix(line, "CLIENT_TRAFFIC_SECRET_0 ") || strings.HasPrefix(line, "CLIENT_EARLY_TRAFFIC_SECRET ")
 		})
 		// Under the random that is on the wire, too: the line of an accepted
 		// encrypted hello has the inner one, that of a resumed TLS 1.2 session
@@ -125,7 +125,8 @@ func ourSightings(t *testing.T, c *conversation) []sighting {
 		case KindChangeCipherSpec:
 			s.what = "change_cipher_spec"
 		case KindOpaque:
-			if m.Direction == ClientToServer && m.RecordType == ApplicationDataRecord && finished {
+			early := m.Context.Version == 0 || m.Err != nil
+			if m.Direction == ClientToServer && m.RecordType == ApplicationDataRecord && (early || finished) {
 				continue // tshark has no secret for it either
 			}
 			s.what = "opaque"

@@ -38,6 +38,14 @@ type recording struct {
 const nssDatabase = `mkdir db && certutil -N -d db --empty-password && certutil -A -d db -n ca -t C,C,C -i ca.pem && ` +
 	`openssl pkcs12 -export -in cert.pem -inkey key.pem -out c.p12 -passout pass: -name me && pk12util -i c.p12 -d db -W ""`
 
+const javaClient = `cp "$TESTDATA/JavaClient.java" . && ` +
+	`openssl pkcs12 -export -in cert.pem -inkey key.pem -certfile ca.pem -out c.p12 -passout pass:secret -name me`
+
+// savedSession leaves a session that both sides can take for an external PSK
+// with early data.
+const savedSession = `openssl s_server -accept 24433 -naccept 1 -cert cert.pem -key key.pem -max_early_data 16384 -no_anti_replay -quiet & ` +
+	`sleep 0.5; (sleep 0.5; echo Q) | openssl s_client -connect 127.0.0.1:24433 -sess_out session.pem; wait`
+
 const (
 	sClient = "openssl s_client -connect 127.0.0.1:PORT -servername localhost -CAfile ca.pem -keylogfile keys.log "
 	sServer = "openssl s_server -accept PORT -naccept 1 -cert cert.pem -key key.pem -no_anti_replay -quiet "
@@ -63,6 +71,9 @@ var recordings = []recording{
 	{name: "nss-tls13-mutual", prepare: nssDatabase, client: "tstclnt -h 127.0.0.1 -p PORT -a localhost -d db -n me -V tls1.0:tls1.3", input: []string{"hello"}},
 	{name: "nss-tls12-mutual", prepare: nssDatabase, client: "tstclnt -h 127.0.0.1 -p PORT -a localhost -d db -n me -V tls1.0:tls1.2", input: []string{"hello"}},
 
+	{name: "java-tls13-mutual", prepare: javaClient, client: "java JavaClient.java PORT"},
+
+	{name: "openssl-early-data", prepare: savedSession, client: sClient + "-psk_session session.pem -early_data key.pem", server: sServer + "-psk_session session.pem -early_data -max_early_data 16384", input: []string{"Q"}},
 	{name: "openssl-keyupdate", client: sClient, server: sServer + "-rev", input: []string{"hello", "K", "hello", "k", "hello", "Q"}},
 	{name: "openssl-retry", client: sClient + "-groups X25519:P-384", server: sServer + "-groups P-384", input: []string{"Q"}},
 	{name: "openssl-ccm", client: sClient + "-ciphersuites TLS_AES_128_CCM_SHA256", server: sServer + "-ciphersuites TLS_AES_128_CCM_SHA256", input: []string{"Q"}},
@@ -104,6 +115,11 @@ func (r *recording) run(t *testing.T) *conversation {
 	if r.prepare != "" {
 		cmd := exec.Command("sh", "-c", r.prepare)
 		cmd.Dir = dir
+		testdata, err := filepath.Abs("testdata")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(os.Environ(), "TESTDATA="+testdata)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Skipf("%s: %v: %s", r.prepare, err, out)
 		}
@@ -132,7 +148,9 @@ func (r *recording) run(t *testing.T) *conversation {
 		time.Sleep(300 * time.Millisecond) // these programs read commands between records
 		fmt.Fprintln(stdin, line)
 	}
-	time.Sleep(300 * time.Millisecond)
+	if len(r.input) > 0 {
+		time.Sleep(300 * time.Millisecond)
+	}
 	stdin.Close()
 	err = cmd.Wait()
 	t.Logf("%s: %v\n%.1500s", r.client, err, out.String())
