@@ -408,13 +408,15 @@ func TestClientHelloInSmallRecords(t *testing.T) {
 			for ; c.chunks[flight].dir == ClientToServer; flight++ {
 				body = append(body, c.chunks[flight].bytes...)
 			}
-			body = body[recordHeaderLen:]
+			end := recordHeaderLen + int(binary.BigEndian.Uint16(body[3:]))
+			rest := body[end:]
+			body = body[recordHeaderLen:end]
 			records := 0
 			for b := body; len(b) > 0; b = b[min(size, len(b)):] {
 				hello = append(hello, record(HandshakeRecord, string(b[:min(size, len(b))]))...)
 				records++
 			}
-			cut.chunks = append([]chunk{{ClientToServer, hello}}, c.chunks[flight:]...)
+			cut.chunks = append([]chunk{{ClientToServer, append(hello, rest...)}}, c.chunks[flight:]...)
 			got, _ := cut.read(t)
 			if story(got) != story(want) {
 				t.Errorf("%s, records of %d: %s\nwant %s", name, size, story(got), story(want))
