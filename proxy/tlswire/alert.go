@@ -23,13 +23,13 @@ func (c *AlertLevel) UnmarshalJSON(data []byte) error {
 
 // The two alert levels.
 const (
-	AlertLevelWarning AlertLevel = 0x01
-	AlertLevelFatal   AlertLevel = 0x02
+	AlertLevelWarning AlertLevel = 1
+	AlertLevelFatal   AlertLevel = 2
 )
 
 var alertLevelNames = []codePointName{
-	{0x01, "warning"},
-	{0x02, "fatal"},
+	{1, "warning"},
+	{2, "fatal"},
 }
 
 // AlertDescription is the reason an alert gives: RFC 8446, Section 6 and IANA's TLS Alerts registry.
@@ -55,73 +55,73 @@ func (c *AlertDescription) UnmarshalJSON(data []byte) error {
 
 // The alert descriptions in use.
 const (
-	AlertCloseNotify                  AlertDescription = 0x00
-	AlertUnexpectedMessage            AlertDescription = 0x0a
-	AlertBadRecordMAC                 AlertDescription = 0x14
-	AlertRecordOverflow               AlertDescription = 0x16
-	AlertHandshakeFailure             AlertDescription = 0x28
-	AlertBadCertificate               AlertDescription = 0x2a
-	AlertUnsupportedCertificate       AlertDescription = 0x2b
-	AlertCertificateRevoked           AlertDescription = 0x2c
-	AlertCertificateExpired           AlertDescription = 0x2d
-	AlertCertificateUnknown           AlertDescription = 0x2e
-	AlertIllegalParameter             AlertDescription = 0x2f
-	AlertUnknownCA                    AlertDescription = 0x30
-	AlertAccessDenied                 AlertDescription = 0x31
-	AlertDecodeError                  AlertDescription = 0x32
-	AlertDecryptError                 AlertDescription = 0x33
-	AlertProtocolVersion              AlertDescription = 0x46
-	AlertInsufficientSecurity         AlertDescription = 0x47
-	AlertInternalError                AlertDescription = 0x50
-	AlertInappropriateFallback        AlertDescription = 0x56
-	AlertUserCanceled                 AlertDescription = 0x5a
-	AlertMissingExtension             AlertDescription = 0x6d
-	AlertUnsupportedExtension         AlertDescription = 0x6e
-	AlertUnrecognizedName             AlertDescription = 0x70
-	AlertBadCertificateStatusResponse AlertDescription = 0x71
-	AlertUnknownPSKIdentity           AlertDescription = 0x73
-	AlertCertificateRequired          AlertDescription = 0x74
-	AlertNoApplicationProtocol        AlertDescription = 0x78
-	AlertECHRequired                  AlertDescription = 0x79
+	AlertCloseNotify                  AlertDescription = 0
+	AlertUnexpectedMessage            AlertDescription = 10
+	AlertBadRecordMAC                 AlertDescription = 20
+	AlertRecordOverflow               AlertDescription = 22
+	AlertHandshakeFailure             AlertDescription = 40
+	AlertBadCertificate               AlertDescription = 42
+	AlertUnsupportedCertificate       AlertDescription = 43
+	AlertCertificateRevoked           AlertDescription = 44
+	AlertCertificateExpired           AlertDescription = 45
+	AlertCertificateUnknown           AlertDescription = 46
+	AlertIllegalParameter             AlertDescription = 47
+	AlertUnknownCA                    AlertDescription = 48
+	AlertAccessDenied                 AlertDescription = 49
+	AlertDecodeError                  AlertDescription = 50
+	AlertDecryptError                 AlertDescription = 51
+	AlertProtocolVersion              AlertDescription = 70
+	AlertInsufficientSecurity         AlertDescription = 71
+	AlertInternalError                AlertDescription = 80
+	AlertInappropriateFallback        AlertDescription = 86
+	AlertUserCanceled                 AlertDescription = 90
+	AlertMissingExtension             AlertDescription = 109
+	AlertUnsupportedExtension         AlertDescription = 110
+	AlertUnrecognizedName             AlertDescription = 112
+	AlertBadCertificateStatusResponse AlertDescription = 113
+	AlertUnknownPSKIdentity           AlertDescription = 115
+	AlertCertificateRequired          AlertDescription = 116
+	AlertNoApplicationProtocol        AlertDescription = 120
+	AlertECHRequired                  AlertDescription = 121
 )
 
 var alertDescriptionNames = []codePointName{
-	{0x00, "close_notify"},
-	{0x01, "end_of_early_data_RESERVED"},
-	{0x0a, "unexpected_message"},
-	{0x14, "bad_record_mac"},
-	{0x15, "decryption_failed_RESERVED"},
-	{0x16, "record_overflow"},
-	{0x1e, "decompression_failure_RESERVED"},
-	{0x28, "handshake_failure"},
-	{0x29, "no_certificate_RESERVED"},
-	{0x2a, "bad_certificate"},
-	{0x2b, "unsupported_certificate"},
-	{0x2c, "certificate_revoked"},
-	{0x2d, "certificate_expired"},
-	{0x2e, "certificate_unknown"},
-	{0x2f, "illegal_parameter"},
-	{0x30, "unknown_ca"},
-	{0x31, "access_denied"},
-	{0x32, "decode_error"},
-	{0x33, "decrypt_error"},
-	{0x34, "too_many_cids_requested"},
-	{0x3c, "export_restriction_RESERVED"},
-	{0x46, "protocol_version"},
-	{0x47, "insufficient_security"},
-	{0x50, "internal_error"},
-	{0x56, "inappropriate_fallback"},
-	{0x5a, "user_canceled"},
-	{0x64, "no_renegotiation_RESERVED"},
-	{0x6d, "missing_extension"},
-	{0x6e, "unsupported_extension"},
-	{0x6f, "certificate_unobtainable_RESERVED"},
-	{0x70, "unrecognized_name"},
-	{0x71, "bad_certificate_status_response"},
-	{0x72, "bad_certificate_hash_value_RESERVED"},
-	{0x73, "unknown_psk_identity"},
-	{0x74, "certificate_required"},
-	{0x75, "general_error"},
-	{0x78, "no_application_protocol"},
-	{0x79, "ech_required"},
+	{0, "close_notify"},
+	{1, "end_of_early_data_RESERVED"},
+	{10, "unexpected_message"},
+	{20, "bad_record_mac"},
+	{21, "decryption_failed_RESERVED"},
+	{22, "record_overflow"},
+	{30, "decompression_failure_RESERVED"},
+	{40, "handshake_failure"},
+	{41, "no_certificate_RESERVED"},
+	{42, "bad_certificate"},
+	{43, "unsupported_certificate"},
+	{44, "certificate_revoked"},
+	{45, "certificate_expired"},
+	{46, "certificate_unknown"},
+	{47, "illegal_parameter"},
+	{48, "unknown_ca"},
+	{49, "access_denied"},
+	{50, "decode_error"},
+	{51, "decrypt_error"},
+	{52, "too_many_cids_requested"},
+	{60, "export_restriction_RESERVED"},
+	{70, "protocol_version"},
+	{71, "insufficient_security"},
+	{80, "internal_error"},
+	{86, "inappropriate_fallback"},
+	{90, "user_canceled"},
+	{100, "no_renegotiation_RESERVED"},
+	{109, "missing_extension"},
+	{110, "unsupported_extension"},
+	{111, "certificate_unobtainable_RESERVED"},
+	{112, "unrecognized_name"},
+	{113, "bad_certificate_status_response"},
+	{114, "bad_certificate_hash_value_RESERVED"},
+	{115, "unknown_psk_identity"},
+	{116, "certificate_required"},
+	{117, "general_error"},
+	{120, "no_application_protocol"},
+	{121, "ech_required"},
 }

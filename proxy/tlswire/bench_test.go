@@ -14,18 +14,32 @@ func BenchmarkDecodeMutualTLS12(b *testing.B) {
 }
 
 func benchmarkDecode(b *testing.B, name string) {
-	conv := fixtures(b)[name]
-	if conv == nil {
-		b.Fatalf("no fixture %s", name)
+	decode := decodeAll(b, name)
+	messages := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		messages = decode()
 	}
-	secrets := conv.secrets(b)
-	var tr Transcript
-	var messages int
+	b.ReportMetric(float64(messages), "messages/op")
+}
+
+// decodeAll returns a function that reads a recorded connection as the proxy
+// does, with a Transcript that is used again, and returns how many messages
+// there were.
+func decodeAll(t testing.TB, name string) func() int {
+	t.Helper()
+	conv := fixtures(t)[name]
+	if conv == nil {
+		t.Fatalf("no fixture %s", name)
+	}
+	secrets := conv.secrets(t)
+	tr := &Transcript{}
+	messages := 0
 	read := func(m *Message) {
 		messages++
 		body, err := m.Decode()
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		if h, ok := body.(*ClientHello); ok {
 			h.JA3()
@@ -33,13 +47,22 @@ func benchmarkDecode(b *testing.B, name string) {
 		}
 		Own(body)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() int {
+		messages = 0
 		tr.Reset()
 		tr.SetSecrets(secrets)
 		for _, ch := range conv.chunks {
 			tr.Feed(ch.dir, ch.bytes, 0, read)
 		}
+		return messages
 	}
-	b.ReportMetric(float64(messages)/float64(b.N), "messages/op")
+}
+
+// The budget of the whole inspector is 120 allocations a handshake; decoding
+// takes half.
+func TestDecodeAllocations(t *testing.T) {
+	decode := decodeAll(t, "go-tls13-mutual")
+	if n := testing.AllocsPerRun(50, func() { decode() }); n > 70 {
+		t.Errorf("decoding a mutual TLS 1.3 handshake allocates %v times", n)
+	}
 }

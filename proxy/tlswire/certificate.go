@@ -14,9 +14,9 @@ type CertificateEntry struct {
 	Length     int         `json:"cert_data_length"`
 	Extensions []Extension `json:"extensions,omitempty"` // TLS 1.3
 
-	OCSPResponseLength int  `json:"ocsp_response_length,omitempty"`               // bytes
-	SCTCount           int  `json:"signed_certificate_timestamp_count,omitempty"` //
-	DelegatedCred      bool `json:"delegated_credential,omitempty"`
+	OCSPResponseLength  int  `json:"ocsp_response_length,omitempty"`               // bytes
+	SCTCount            int  `json:"signed_certificate_timestamp_count,omitempty"` //
+	DelegatedCredential bool `json:"delegated_credential,omitempty"`
 }
 
 // MessageName returns "Certificate".
@@ -83,7 +83,7 @@ func (e *CertificateEntry) extension(t ExtensionType, s *span) {
 	case ExtSCT:
 		e.SCTCount = sctList(s)
 	case ExtDelegatedCredential:
-		e.DelegatedCred = s.skip() > 0
+		e.DelegatedCredential = s.skip() > 0
 	default:
 		s.skip()
 	}

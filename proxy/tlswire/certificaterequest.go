@@ -20,6 +20,10 @@ type CertificateRequest struct {
 // MessageName returns "CertificateRequest".
 func (*CertificateRequest) MessageName() string { return "CertificateRequest" }
 
+// Has reports whether the extension t was sent, be it empty; never before TLS
+// 1.3.
+func (r *CertificateRequest) Has(t ExtensionType) bool { return hasExtension(r.Extensions, t) }
+
 // Decode reads the body of a CertificateRequest as version lays it out.
 // Errors are as for [ClientHello.Decode].
 func (r *CertificateRequest) Decode(body []byte, version Version) error {

@@ -28,8 +28,8 @@ func (c *PSKKeyExchangeMode) UnmarshalJSON(data []byte) error {
 }
 
 var pskKeyExchangeModeNames = []codePointName{
-	{0x00, "psk_ke"},
-	{0x01, "psk_dhe_ke"},
+	{0, "psk_ke"},
+	{1, "psk_dhe_ke"},
 }
 
 // CertificateCompressionAlgorithm is a way to compress a Certificate message: RFC 8879, Section 3.
@@ -83,9 +83,9 @@ func (c *ECPointFormat) UnmarshalJSON(data []byte) error {
 }
 
 var ecPointFormatNames = []codePointName{
-	{0x00, "uncompressed"},
-	{0x01, "ansiX962_compressed_prime"},
-	{0x02, "ansiX962_compressed_char2"},
+	{0, "uncompressed"},
+	{1, "ansiX962_compressed_prime"},
+	{2, "ansiX962_compressed_char2"},
 }
 
 // ECCurveType says how a ServerKeyExchange gives its curve: RFC 8422, Section 5.4.
@@ -110,10 +110,10 @@ func (c *ECCurveType) UnmarshalJSON(data []byte) error {
 }
 
 var ecCurveTypeNames = []codePointName{
-	{0x01, "explicit_prime"},
-	{0x02, "explicit_char2"},
-	{0x03, "named_curve"},
-	{0xf8, "reserved"},
+	{1, "explicit_prime"},
+	{2, "explicit_char2"},
+	{3, "named_curve"},
+	{248, "reserved"},
 }
 
 // ClientCertificateType is a kind of certificate a TLS 1.2 server asks for: RFC 5246, Section 7.4.4 and IANA's TLS ClientCertificateType Identifiers registry.
@@ -138,18 +138,18 @@ func (c *ClientCertificateType) UnmarshalJSON(data []byte) error {
 }
 
 var clientCertificateTypeNames = []codePointName{
-	{0x01, "rsa_sign"},
-	{0x02, "dss_sign"},
-	{0x03, "rsa_fixed_dh"},
-	{0x04, "dss_fixed_dh"},
-	{0x05, "rsa_ephemeral_dh_RESERVED"},
-	{0x06, "dss_ephemeral_dh_RESERVED"},
-	{0x14, "fortezza_dms_RESERVED"},
-	{0x40, "ecdsa_sign"},
-	{0x41, "rsa_fixed_ecdh"},
-	{0x42, "ecdsa_fixed_ecdh"},
-	{0x43, "gost_sign256"},
-	{0x44, "gost_sign512"},
+	{1, "rsa_sign"},
+	{2, "dss_sign"},
+	{3, "rsa_fixed_dh"},
+	{4, "dss_fixed_dh"},
+	{5, "rsa_ephemeral_dh_RESERVED"},
+	{6, "dss_ephemeral_dh_RESERVED"},
+	{20, "fortezza_dms_RESERVED"},
+	{64, "ecdsa_sign"},
+	{65, "rsa_fixed_ecdh"},
+	{66, "ecdsa_fixed_ecdh"},
+	{67, "gost_sign256"},
+	{68, "gost_sign512"},
 }
 
 // CertificateType is a format of certificates: RFC 7250 and IANA's TLS Certificate Types registry.
@@ -174,10 +174,10 @@ func (c *CertificateType) UnmarshalJSON(data []byte) error {
 }
 
 var certificateTypeNames = []codePointName{
-	{0x00, "X509"},
-	{0x01, "OpenPGP_RESERVED"},
-	{0x02, "RawPublicKey"},
-	{0x03, "1609Dot2"},
+	{0, "X509"},
+	{1, "OpenPGP_RESERVED"},
+	{2, "RawPublicKey"},
+	{3, "1609Dot2"},
 }
 
 // CertificateStatusType is a kind of stapled status: RFC 6066, Section 8 and RFC 6961.
@@ -202,8 +202,8 @@ func (c *CertificateStatusType) UnmarshalJSON(data []byte) error {
 }
 
 var certificateStatusTypeNames = []codePointName{
-	{0x01, "ocsp"},
-	{0x02, "ocsp_multi_RESERVED"},
+	{1, "ocsp"},
+	{2, "ocsp_multi_RESERVED"},
 }
 
 // ECHClientHelloType tells the outer hello from the inner one: RFC 9849, Section 5.
@@ -228,8 +228,8 @@ func (c *ECHClientHelloType) UnmarshalJSON(data []byte) error {
 }
 
 var echClientHelloTypeNames = []codePointName{
-	{0x00, "outer"},
-	{0x01, "inner"},
+	{0, "outer"},
+	{1, "inner"},
 }
 
 // HPKEKDF is a key derivation function of HPKE: RFC 9180, Section 7.2.

@@ -23,19 +23,19 @@ func (c *ContentType) UnmarshalJSON(data []byte) error {
 
 // The content types in use.
 const (
-	ChangeCipherSpecRecord ContentType = 0x14
-	AlertRecord            ContentType = 0x15
-	HandshakeRecord        ContentType = 0x16
-	ApplicationDataRecord  ContentType = 0x17
-	HeartbeatRecord        ContentType = 0x18 // RFC 6520
+	ChangeCipherSpecRecord ContentType = 20
+	AlertRecord            ContentType = 21
+	HandshakeRecord        ContentType = 22
+	ApplicationDataRecord  ContentType = 23
+	HeartbeatRecord        ContentType = 24 // RFC 6520
 )
 
 var contentTypeNames = []codePointName{
-	{0x14, "change_cipher_spec"},
-	{0x15, "alert"},
-	{0x16, "handshake"},
-	{0x17, "application_data"},
-	{0x18, "heartbeat"},
-	{0x19, "tls12_cid"},
-	{0x1a, "ACK"},
+	{20, "change_cipher_spec"},
+	{21, "alert"},
+	{22, "handshake"},
+	{23, "application_data"},
+	{24, "heartbeat"},
+	{25, "tls12_cid"},
+	{26, "ACK"},
 }

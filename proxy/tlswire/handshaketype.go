@@ -23,51 +23,51 @@ func (c *HandshakeType) UnmarshalJSON(data []byte) error {
 
 // The handshake types that have a decoder, and the few that only have a name.
 const (
-	TypeHelloRequest          HandshakeType = 0x00
-	TypeClientHello           HandshakeType = 0x01
-	TypeServerHello           HandshakeType = 0x02
-	TypeNewSessionTicket      HandshakeType = 0x04
-	TypeEndOfEarlyData        HandshakeType = 0x05
-	TypeEncryptedExtensions   HandshakeType = 0x08
-	TypeCertificate           HandshakeType = 0x0b
-	TypeServerKeyExchange     HandshakeType = 0x0c
-	TypeCertificateRequest    HandshakeType = 0x0d
-	TypeServerHelloDone       HandshakeType = 0x0e
-	TypeCertificateVerify     HandshakeType = 0x0f
-	TypeClientKeyExchange     HandshakeType = 0x10
-	TypeFinished              HandshakeType = 0x14
-	TypeCertificateURL        HandshakeType = 0x15
-	TypeCertificateStatus     HandshakeType = 0x16
-	TypeSupplementalData      HandshakeType = 0x17
-	TypeKeyUpdate             HandshakeType = 0x18
-	TypeCompressedCertificate HandshakeType = 0x19
-	TypeMessageHash           HandshakeType = 0xfe
+	TypeHelloRequest          HandshakeType = 0
+	TypeClientHello           HandshakeType = 1
+	TypeServerHello           HandshakeType = 2
+	TypeNewSessionTicket      HandshakeType = 4
+	TypeEndOfEarlyData        HandshakeType = 5
+	TypeEncryptedExtensions   HandshakeType = 8
+	TypeCertificate           HandshakeType = 11
+	TypeServerKeyExchange     HandshakeType = 12
+	TypeCertificateRequest    HandshakeType = 13
+	TypeServerHelloDone       HandshakeType = 14
+	TypeCertificateVerify     HandshakeType = 15
+	TypeClientKeyExchange     HandshakeType = 16
+	TypeFinished              HandshakeType = 20
+	TypeCertificateURL        HandshakeType = 21
+	TypeCertificateStatus     HandshakeType = 22
+	TypeSupplementalData      HandshakeType = 23
+	TypeKeyUpdate             HandshakeType = 24
+	TypeCompressedCertificate HandshakeType = 25
+	TypeMessageHash           HandshakeType = 254
 )
 
 var handshakeTypeNames = []codePointName{
-	{0x00, "hello_request"},
-	{0x01, "client_hello"},
-	{0x02, "server_hello"},
-	{0x03, "hello_verify_request"},
-	{0x04, "new_session_ticket"},
-	{0x05, "end_of_early_data"},
-	{0x06, "hello_retry_request_RESERVED"},
-	{0x08, "encrypted_extensions"},
-	{0x09, "request_connection_id"},
-	{0x0a, "new_connection_id"},
-	{0x0b, "certificate"},
-	{0x0c, "server_key_exchange"},
-	{0x0d, "certificate_request"},
-	{0x0e, "server_hello_done"},
-	{0x0f, "certificate_verify"},
-	{0x10, "client_key_exchange"},
-	{0x14, "finished"},
-	{0x15, "certificate_url"},
-	{0x16, "certificate_status"},
-	{0x17, "supplemental_data"},
-	{0x18, "key_update"},
-	{0x19, "compressed_certificate"},
-	{0x1a, "ekt_key"},
-	{0x43, "next_protocol"},
-	{0xfe, "message_hash"},
+	{0, "hello_request"},
+	{1, "client_hello"},
+	{2, "server_hello"},
+	{3, "hello_verify_request"},
+	{4, "new_session_ticket"},
+	{5, "end_of_early_data"},
+	{6, "hello_retry_request_RESERVED"},
+	{8, "encrypted_extensions"},
+	{9, "request_connection_id"},
+	{10, "new_connection_id"},
+	{11, "certificate"},
+	{12, "server_key_exchange"},
+	{13, "certificate_request"},
+	{14, "server_hello_done"},
+	{15, "certificate_verify"},
+	{16, "client_key_exchange"},
+	{20, "finished"},
+	{21, "certificate_url"},
+	{22, "certificate_status"},
+	{23, "supplemental_data"},
+	{24, "key_update"},
+	{25, "compressed_certificate"},
+	{26, "ekt_key"},
+	{67, "next_protocol"},
+	{254, "message_hash"},
 }

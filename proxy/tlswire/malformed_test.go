@@ -428,6 +428,36 @@ func TestClientHelloInSmallRecords(t *testing.T) {
 	}
 }
 
+// The records of a direction, one after another, are all its bytes.
+func TestRecordsCoverTheDirection(t *testing.T) {
+	for name, c := range fixtures(t) {
+		var tr Transcript
+		tr.SetSecrets(c.secrets(t))
+		var next, records [2]int64
+		tr.OnRecord(func(r *Record) {
+			if r.Offset != next[r.Direction] {
+				t.Errorf("%s: %v: record at %d, want %d", name, r.Direction, r.Offset, next[r.Direction])
+			}
+			next[r.Direction] = r.Offset + recordHeaderLen + int64(r.Length)
+			records[r.Direction]++
+			if !r.Encrypted && r.Content != r.Type || r.Type != ApplicationDataRecord && r.Content != r.Type && r.Content != 0 {
+				t.Errorf("%s: %+v", name, r)
+			}
+		})
+		for i, ch := range c.chunks {
+			tr.Feed(ch.dir, ch.bytes, int64(i), nil)
+		}
+		for dir := range Direction(2) {
+			if want := int64(len(c.direction(dir))); next[dir] != want {
+				t.Errorf("%s: %v: records end at %d of %d", name, dir, next[dir], want)
+			}
+			if want := tr.Stream(dir).Counts().Records; records[dir] != want {
+				t.Errorf("%s: %v: %d records, counted %d", name, dir, records[dir], want)
+			}
+		}
+	}
+}
+
 // Without secrets everything in clear is read, and nothing else is lost.
 func TestReadsWithoutSecrets(t *testing.T) {
 	for name, want := range map[string]string{

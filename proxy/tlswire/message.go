@@ -72,6 +72,8 @@ type Message struct {
 	Length int
 	// Body is the contents, or nil for KindApplicationData, KindOpaque and a
 	// ChangeCipherSpec that is encrypted, whose Length is that of the record.
+	// It holds tickets, binders and signatures: it is there to be decoded,
+	// not to be shown.
 	Body []byte
 	// Encrypted is set if the record was protected. An alert under TLS 1.3
 	// keys may be in clear, as OpenSSL sends it.

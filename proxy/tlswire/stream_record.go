@@ -31,10 +31,13 @@ func (s *Stream) record(b []byte, at int64) {
 func (s *Stream) clearRecord(typ ContentType, fragment []byte) {
 	switch typ {
 	case HandshakeRecord:
+		s.seen(typ)
 		s.handshake(fragment)
 	case AlertRecord:
+		s.seen(typ)
 		s.alerts(fragment)
 	case ChangeCipherSpecRecord:
+		s.seen(typ)
 		s.changeCipherSpec(fragment)
 	case ApplicationDataRecord:
 		s.application(len(fragment))
@@ -89,6 +92,7 @@ func (s *Stream) record12(b []byte) {
 	case s.rec.typ == ChangeCipherSpecRecord:
 		// A renegotiation: its secret is not the one in our key log.
 		s.phase = phaseLost
+		s.seen(s.rec.typ)
 		s.message(KindChangeCipherSpec, nil, s.rec).Length = s.rec.length
 		s.send()
 		return
@@ -174,6 +178,7 @@ func (s *Stream) application(length int) {
 	s.counts.ApplicationRecords++
 	s.counts.ApplicationBytes += int64(length)
 	s.rec.encrypted = s.phase != phaseClear
+	s.seen(ApplicationDataRecord)
 	s.message(KindApplicationData, nil, s.rec).Length = length
 	s.send()
 }
@@ -183,6 +188,7 @@ func (s *Stream) opaque(err error) {
 	s.counts.OpaqueBytes += int64(s.rec.length)
 	// An outer type of application_data before any key is 0-RTT data.
 	s.rec.encrypted = s.phase != phaseClear || s.rec.typ == ApplicationDataRecord
+	s.seen(0)
 	m := s.message(KindOpaque, nil, s.rec)
 	m.Length, m.Err = s.rec.length, err
 	s.send()

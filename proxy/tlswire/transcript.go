@@ -9,6 +9,9 @@ type Transcript struct {
 	emit    func(*Message)
 	message Message
 
+	onRecord func(*Record)
+	record   Record
+
 	// From the ClientHello and ServerHello in clear.
 	context        Context
 	clientRandom   [32]byte
@@ -32,7 +35,7 @@ func (t *Transcript) Reset() {
 		t.streams[i].reset()
 	}
 	extensions := t.serverHello.Extensions[:0]
-	*t = Transcript{streams: t.streams}
+	*t = Transcript{streams: t.streams, onRecord: t.onRecord}
 	t.serverHello.Extensions = extensions
 }
 
@@ -40,6 +43,10 @@ func (t *Transcript) Reset() {
 // first record a secret protects, so s may be filled while chunks are fed. It
 // only reads s. If nil, or without this call, protected records stay opaque.
 func (t *Transcript) SetSecrets(s *Secrets) { t.secrets = s }
+
+// OnRecord makes Feed call f for every record, before the messages that end in
+// it; nil ends that. The Record is valid until f returns. Reset keeps f.
+func (t *Transcript) OnRecord(f func(*Record)) { t.onRecord = f }
 
 // Feed reads the next chunk of a direction and calls emit for each message
 // that ends in it, in order. The chunk may be cut anywhere; at is its time in
