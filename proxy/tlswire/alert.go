@@ -1,6 +1,7 @@
 package tlswire
 
-// AlertLevel is the level of an alert: RFC 8446, Section 6. In TLS 1.3 it says nothing, the description decides.
+// AlertLevel is the level of an alert: RFC 8446, Section 6. In TLS 1.3 it says
+// nothing, the description decides.
 type AlertLevel uint8
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -32,7 +33,8 @@ var alertLevelNames = []codePointName{
 	{2, "fatal"},
 }
 
-// AlertDescription is the reason an alert gives: RFC 8446, Section 6 and IANA's TLS Alerts registry.
+// AlertDescription is the reason an alert gives: RFC 8446, Section 6 and IANA's
+// TLS Alerts registry.
 type AlertDescription uint8
 
 // Name returns the name of c in its registry, or "" if it has none.

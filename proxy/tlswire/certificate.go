@@ -14,8 +14,8 @@ type CertificateEntry struct {
 	Length     int         `json:"cert_data_length"`
 	Extensions []Extension `json:"extensions,omitempty"` // TLS 1.3
 
-	OCSPResponseLength  int  `json:"ocsp_response_length,omitempty"`               // bytes
-	SCTCount            int  `json:"signed_certificate_timestamp_count,omitempty"` //
+	OCSPResponseLength  int  `json:"ocsp_response_length,omitempty"` // bytes
+	SCTCount            int  `json:"signed_certificate_timestamp_count,omitempty"`
 	DelegatedCredential bool `json:"delegated_credential,omitempty"`
 }
 

@@ -1,9 +1,11 @@
 package tlswire
 
-// CipherSuite is a cipher suite: RFC 8446, Appendix B.4 and IANA's TLS Cipher Suites registry.
+// CipherSuite is a cipher suite: RFC 8446, Appendix B.4 and IANA's TLS Cipher
+// Suites registry.
 type CipherSuite uint16
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c CipherSuite) Name() string {
 	if IsGREASE(uint16(c)) {
 		return greaseName

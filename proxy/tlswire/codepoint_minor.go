@@ -3,7 +3,8 @@ package tlswire
 // PSKKeyExchangeMode says how a PSK may be used: RFC 8446, Section 4.2.9.
 type PSKKeyExchangeMode uint8
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c PSKKeyExchangeMode) Name() string {
 	if isGREASE8(uint8(c)) {
 		return greaseName
@@ -32,7 +33,8 @@ var pskKeyExchangeModeNames = []codePointName{
 	{1, "psk_dhe_ke"},
 }
 
-// CertificateCompressionAlgorithm is a way to compress a Certificate message: RFC 8879, Section 3.
+// CertificateCompressionAlgorithm is a way to compress a Certificate message:
+// RFC 8879, Section 3.
 type CertificateCompressionAlgorithm uint16
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -88,7 +90,8 @@ var ecPointFormatNames = []codePointName{
 	{2, "ansiX962_compressed_char2"},
 }
 
-// ECCurveType says how a ServerKeyExchange gives its curve: RFC 8422, Section 5.4.
+// ECCurveType says how a ServerKeyExchange gives its curve: RFC 8422, Section
+// 5.4.
 type ECCurveType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -116,7 +119,9 @@ var ecCurveTypeNames = []codePointName{
 	{248, "reserved"},
 }
 
-// ClientCertificateType is a kind of certificate a TLS 1.2 server asks for: RFC 5246, Section 7.4.4 and IANA's TLS ClientCertificateType Identifiers registry.
+// ClientCertificateType is a kind of certificate a TLS 1.2 server asks for: RFC
+// 5246, Section 7.4.4 and IANA's TLS ClientCertificateType Identifiers
+// registry.
 type ClientCertificateType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -152,7 +157,8 @@ var clientCertificateTypeNames = []codePointName{
 	{68, "gost_sign512"},
 }
 
-// CertificateType is a format of certificates: RFC 7250 and IANA's TLS Certificate Types registry.
+// CertificateType is a format of certificates: RFC 7250 and IANA's TLS
+// Certificate Types registry.
 type CertificateType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -180,7 +186,8 @@ var certificateTypeNames = []codePointName{
 	{3, "1609Dot2"},
 }
 
-// CertificateStatusType is a kind of stapled status: RFC 6066, Section 8 and RFC 6961.
+// CertificateStatusType is a kind of stapled status: RFC 6066, Section 8 and
+// RFC 6961.
 type CertificateStatusType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.
@@ -206,7 +213,8 @@ var certificateStatusTypeNames = []codePointName{
 	{2, "ocsp_multi_RESERVED"},
 }
 
-// ECHClientHelloType tells the outer hello from the inner one: RFC 9849, Section 5.
+// ECHClientHelloType tells the outer hello from the inner one: RFC 9849,
+// Section 5.
 type ECHClientHelloType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.

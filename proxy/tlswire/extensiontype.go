@@ -1,9 +1,12 @@
 package tlswire
 
-// ExtensionType is the type of an extension: RFC 8446, Section 4.2 and IANA's TLS ExtensionType Values registry. Values outside the registry that browsers use carry the name their authors gave them.
+// ExtensionType is the type of an extension: RFC 8446, Section 4.2 and IANA's
+// TLS ExtensionType Values registry. Values outside the registry that browsers
+// use carry the name their authors gave them.
 type ExtensionType uint16
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c ExtensionType) Name() string {
 	if IsGREASE(uint16(c)) {
 		return greaseName

@@ -1,6 +1,7 @@
 package tlswire
 
-// HandshakeType is the type of a handshake message: RFC 8446, Section 4 and IANA's TLS HandshakeType registry.
+// HandshakeType is the type of a handshake message: RFC 8446, Section 4 and
+// IANA's TLS HandshakeType registry.
 type HandshakeType uint8
 
 // Name returns the name of c in its registry, or "" if it has none.

@@ -1,9 +1,11 @@
 package tlswire
 
-// NamedGroup is a key exchange group: RFC 8446, Section 4.2.7 and IANA's TLS Supported Groups registry.
+// NamedGroup is a key exchange group: RFC 8446, Section 4.2.7 and IANA's TLS
+// Supported Groups registry.
 type NamedGroup uint16
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c NamedGroup) Name() string {
 	if IsGREASE(uint16(c)) {
 		return greaseName

@@ -15,24 +15,24 @@ type ServerHello struct {
 	// 4.1.3, that makes this message one.
 	HelloRetryRequest bool `json:"hello_retry_request,omitempty"`
 
-	SupportedVersions            Version         `json:"supported_versions,omitzero"`                          // selected_version; 0 before TLS 1.3
-	KeyShare                     KeyShareEntry   `json:"key_share,omitzero"`                                   // zero if there was none; without a key in a HelloRetryRequest
-	PreSharedKey                 *uint16         `json:"pre_shared_key,omitempty"`                             // selected_identity: the session was resumed
-	CookieLength                 int             `json:"cookie_length,omitempty"`                              // bytes
-	ServerName                   bool            `json:"server_name,omitempty"`                                // the name was used
-	MaxFragmentLength            uint8           `json:"max_fragment_length,omitempty"`                        // the code
-	TruncatedHMAC                bool            `json:"truncated_hmac,omitempty"`                             // RFC 6066, Section 7
-	StatusRequest                bool            `json:"status_request,omitempty"`                             // a CertificateStatus follows
-	ECPointFormats               []ECPointFormat `json:"ec_point_formats,omitempty"`                           //
-	ApplicationProtocol          string          `json:"application_layer_protocol_negotiation,omitempty"`     // before TLS 1.3
-	SCTCount                     int             `json:"signed_certificate_timestamp_count,omitempty"`         //
-	EncryptThenMAC               bool            `json:"encrypt_then_mac,omitempty"`                           //
-	ExtendedMasterSecret         bool            `json:"extended_master_secret,omitempty"`                     //
-	RecordSizeLimit              uint16          `json:"record_size_limit,omitempty"`                          // bytes
-	SessionTicket                bool            `json:"session_ticket,omitempty"`                             // a NewSessionTicket follows
-	NextProtocols                []string        `json:"next_protocol_negotiation,omitempty"`                  //
+	SupportedVersions            Version         `json:"supported_versions,omitzero"`   // selected_version; 0 before TLS 1.3
+	KeyShare                     KeyShareEntry   `json:"key_share,omitzero"`            // zero if there was none; without a key in a HelloRetryRequest
+	PreSharedKey                 *uint16         `json:"pre_shared_key,omitempty"`      // selected_identity: the session was resumed
+	CookieLength                 int             `json:"cookie_length,omitempty"`       // bytes
+	ServerName                   bool            `json:"server_name,omitempty"`         // the name was used
+	MaxFragmentLength            uint8           `json:"max_fragment_length,omitempty"` // the code
+	TruncatedHMAC                bool            `json:"truncated_hmac,omitempty"`      // RFC 6066, Section 7
+	StatusRequest                bool            `json:"status_request,omitempty"`      // a CertificateStatus follows
+	ECPointFormats               []ECPointFormat `json:"ec_point_formats,omitempty"`
+	ApplicationProtocol          string          `json:"application_layer_protocol_negotiation,omitempty"` // before TLS 1.3
+	SCTCount                     int             `json:"signed_certificate_timestamp_count,omitempty"`
+	EncryptThenMAC               bool            `json:"encrypt_then_mac,omitempty"`
+	ExtendedMasterSecret         bool            `json:"extended_master_secret,omitempty"`
+	RecordSizeLimit              uint16          `json:"record_size_limit,omitempty"` // bytes
+	SessionTicket                bool            `json:"session_ticket,omitempty"`    // a NewSessionTicket follows
+	NextProtocols                []string        `json:"next_protocol_negotiation,omitempty"`
 	ECHConfirmationLength        int             `json:"encrypted_client_hello_confirmation_length,omitempty"` // in a HelloRetryRequest, RFC 9849, Section 5
-	RenegotiatedConnectionLength int             `json:"renegotiated_connection_length,omitempty"`             //
+	RenegotiatedConnectionLength int             `json:"renegotiated_connection_length,omitempty"`
 }
 
 // helloRetryRandom is SHA-256 of "HelloRetryRequest": RFC 8446, Section 4.1.3.

@@ -1,9 +1,12 @@
 package tlswire
 
-// SignatureScheme is a signature algorithm: RFC 8446, Section 4.2.3 and IANA's TLS SignatureScheme registry. The pairs of RFC 5246, Section 7.4.1.4.1 that have no entry there are named in its manner (dsa_sha256).
+// SignatureScheme is a signature algorithm: RFC 8446, Section 4.2.3 and IANA's
+// TLS SignatureScheme registry. The pairs of RFC 5246, Section 7.4.1.4.1 that
+// have no entry there are named in its manner (dsa_sha256).
 type SignatureScheme uint16
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c SignatureScheme) Name() string {
 	if IsGREASE(uint16(c)) {
 		return greaseName

@@ -1,9 +1,11 @@
 package tlswire
 
-// Version is a ProtocolVersion: RFC 8446, Section 4.1.2. It has no registry; its names are those people use.
+// Version is a ProtocolVersion: RFC 8446, Section 4.1.2. It has no registry;
+// its names are those people use.
 type Version uint16
 
-// Name returns the name of c in its registry, "GREASE" for the values of RFC 8701, or "" if it has none.
+// Name returns the name of c in its registry, "GREASE" for the values of RFC
+// 8701, or "" if it has none.
 func (c Version) Name() string {
 	if IsGREASE(uint16(c)) {
 		return greaseName
