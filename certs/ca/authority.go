@@ -3,6 +3,7 @@ package ca
 import (
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,12 +53,15 @@ type InitOptions struct {
 
 // An Authority issues certificates. It may be used concurrently.
 type Authority struct {
-	root   *x509.Certificate
-	issuer *x509.Certificate // the root itself if there is no intermediate
-	key    crypto.Signer     // of the issuer
-	pool   *certs.Pool       // the root
-	now    func() time.Time
-	dir    string // "" in memory
+	root    *x509.Certificate
+	issuer  *x509.Certificate   // the root itself if there is no intermediate
+	parents []*x509.Certificate // between issuer and root, the issuer's issuer first
+	key     crypto.Signer       // of the issuer
+	pool    *certs.Pool         // the root
+	now     func() time.Time
+	dir     string // "" in memory
+
+	constrained bool // a CA of the chain has name constraints
 
 	rootKey crypto.Signer // nil after Open of an authority with an intermediate
 
@@ -105,31 +109,37 @@ func orDefault[T comparable](v, otherwise T) T {
 	return v
 }
 
-// newCA makes a CA; a nil issuer makes a root.
+// newCA makes a CA with a new key; a nil issuer makes a root.
 func newCA(issuer *x509.Certificate, issuerKey crypto.Signer, commonName string, algo KeyAlgo, p profile) (*x509.Certificate, crypto.Signer, error) {
 	key, err := algo.generate()
 	if err != nil {
 		return nil, nil, err
 	}
+	cert, err := signCA(issuer, issuerKey, key, commonName, p)
+	return cert, key, err
+}
+
+// signCA makes a CA's certificate for a key; a nil issuer makes a root.
+func signCA(issuer *x509.Certificate, issuerKey, key crypto.Signer, commonName string, p profile) (*x509.Certificate, error) {
 	if issuer == nil {
 		issuerKey = key
 	}
 	request, err := authorityRequest(key, commonName)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cert, err := sign(issuer, issuerKey, request, p)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	parent := issuer
 	if parent == nil {
 		parent = cert
 	}
 	if err := compareCA(cert, parent, key, commonName, p); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return cert, key, nil
+	return cert, nil
 }
 
 // ready checks what cfssl does not: that the issuer may issue and that the key
@@ -146,10 +156,11 @@ func (a *Authority) ready() (*Authority, error) {
 	if !samePublicKey(a.key.Public(), a.issuer.PublicKey) {
 		return nil, fmt.Errorf("%w: %s", certs.ErrKeyMismatch, certs.Subject(a.issuer))
 	}
-	if a.issuer != a.root {
-		if err := a.issuer.CheckSignatureFrom(a.root); err != nil {
-			return nil, fmt.Errorf("the issuing CA %s is not of the root %s: %w", certs.Subject(a.issuer), certs.Subject(a.root), err)
-		}
+	if err := a.checkPath(); err != nil {
+		return nil, err
+	}
+	for _, c := range append(a.path(), a.root) {
+		a.constrained = a.constrained || slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidNameConstraints) })
 	}
 	return a, nil
 }

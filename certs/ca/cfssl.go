@@ -3,6 +3,8 @@ package ca
 import (
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -63,7 +65,8 @@ func (b logBridge) Emerg(msg string)   { b.log("error", msg) }
 type profile struct {
 	usages              []string // cfssl's names; every one must be known to it
 	isCA                bool
-	pathLen             int // with isCA; -1 is no limit
+	pathLen             int             // with isCA; Unlimited is no limit
+	constraints         *pkix.Extension // with isCA; nil is none
 	notBefore, notAfter time.Time
 }
 
@@ -84,6 +87,9 @@ func (p profile) signing() (*config.Signing, error) {
 	}
 	if p.isCA {
 		sp.CAConstraint = config.CAConstraint{IsCA: true, MaxPathLen: max(0, p.pathLen), MaxPathLenZero: p.pathLen == 0}
+	}
+	if p.constraints != nil {
+		sp.ExtensionWhitelist = map[string]bool{p.constraints.Id.String(): true}
 	}
 	// cfssl passes over usages that it does not know.
 	if _, _, unknown := sp.Usages(); len(unknown) > 0 {
@@ -125,7 +131,11 @@ func sign(issuer *x509.Certificate, key crypto.Signer, request []byte, p profile
 		}
 		// No Hosts: cfssl guesses their kind. No Profile: an unknown name would
 		// silently mean the default.
-		out, err = s.Sign(signer.SignRequest{Request: string(request), NotBefore: p.notBefore, NotAfter: p.notAfter})
+		r := signer.SignRequest{Request: string(request), NotBefore: p.notBefore, NotAfter: p.notAfter}
+		if e := p.constraints; e != nil {
+			r.Extensions = []signer.Extension{{ID: config.OID(e.Id), Critical: e.Critical, Value: hex.EncodeToString(e.Value)}}
+		}
+		out, err = s.Sign(r)
 		return err
 	})
 	if err != nil {

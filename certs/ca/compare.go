@@ -1,8 +1,10 @@
 package ca
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -46,6 +48,8 @@ func compareCA(c, issuer *x509.Certificate, key crypto.Signer, commonName string
 		return differs("common name", c.Subject.CommonName, commonName)
 	case len(sansOf(c)) > 0:
 		return differs("names", sansOf(c), nil)
+	case !slices.EqualFunc(constraintsOf(c), p.constraintList(), sameExtension):
+		return differs("name constraints", "others", "those asked for")
 	}
 	return compareAny(c, issuer, key, p)
 }
@@ -78,12 +82,33 @@ func compareAny(c, issuer *x509.Certificate, key crypto.Signer, p profile) error
 	return nil
 }
 
+func (p profile) constraintList() []pkix.Extension {
+	if p.constraints == nil {
+		return nil
+	}
+	return []pkix.Extension{*p.constraints}
+}
+
+func constraintsOf(c *x509.Certificate) (out []pkix.Extension) {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidNameConstraints) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func sameExtension(a, b pkix.Extension) bool {
+	return a.Id.Equal(b.Id) && a.Critical == b.Critical && bytes.Equal(a.Value, b.Value)
+}
+
 // knownExtensions are the ones a profile leads to (RFC 5280, Section 4.2.1).
 var knownExtensions = []asn1.ObjectIdentifier{
 	{2, 5, 29, 14}, // subjectKeyIdentifier
 	{2, 5, 29, 15}, // keyUsage
 	{2, 5, 29, 17}, // subjectAltName
 	{2, 5, 29, 19}, // basicConstraints
+	oidNameConstraints,
 	{2, 5, 29, 35}, // authorityKeyIdentifier
 	{2, 5, 29, 37}, // extKeyUsage
 }

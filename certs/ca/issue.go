@@ -138,15 +138,15 @@ func (a *Authority) Issue(r Request) (*Issued, error) {
 	if err := s.compare(cert, a.issuer, key, p); err != nil {
 		return nil, err
 	}
+	if err := a.permits(cert); err != nil {
+		return nil, err
+	}
 	return &Issued{Cert: cert, Chain: a.chain(cert), Root: a.root, Key: key}, nil
 }
 
 // chain puts the certificates after leaf that its verifier does not have.
 func (a *Authority) chain(leaf *x509.Certificate) []*x509.Certificate {
-	if a.issuer == a.root {
-		return []*x509.Certificate{leaf}
-	}
-	return []*x509.Certificate{leaf, a.issuer}
+	return append([]*x509.Certificate{leaf}, a.path()...)
 }
 
 // A subject is a request whose names are typed and checked.

@@ -43,27 +43,35 @@ func Minutes(n int) (time.Duration, error) {
 
 // dates settles a request's validity under its issuer.
 func (r Request) dates(issuer *x509.Certificate, now time.Time) (notBefore, notAfter time.Time, err error) {
-	notBefore, notAfter = ValidFor(now, DefaultLeafDays*24*time.Hour)
-	if r.NotBefore.IsZero() {
-		// Not before its issuer, which may be as young as the request.
-		if issuer.NotBefore.After(notBefore) {
-			notBefore = issuer.NotBefore
-		}
-	} else {
-		notBefore = r.NotBefore.UTC().Truncate(time.Second)
+	return dateRequest{r.NotBefore, r.NotAfter, DefaultLeafDays, r.AllowOutlive, r.AllowPast}.settle(issuer, now)
+}
+
+// A dateRequest is what is asked for in the way of dates.
+type dateRequest struct {
+	notBefore, notAfter     time.Time // zero for no wish
+	days                    int       // without a wish for the end
+	allowOutlive, allowPast bool
+}
+
+// settle returns the dates of a certificate under its issuer, nil for a root.
+func (r dateRequest) settle(issuer *x509.Certificate, now time.Time) (notBefore, notAfter time.Time, err error) {
+	notBefore, notAfter = ValidFor(now, time.Duration(r.days)*24*time.Hour)
+	if !r.notBefore.IsZero() {
+		notBefore = r.notBefore.UTC().Truncate(time.Second)
+	} else if issuer != nil && issuer.NotBefore.After(notBefore) {
+		notBefore = issuer.NotBefore // which may be as young as the request
 	}
-	switch {
-	case !r.NotAfter.IsZero():
-		notAfter = r.NotAfter.UTC().Truncate(time.Second)
-	case notAfter.After(issuer.NotAfter):
+	if !r.notAfter.IsZero() {
+		notAfter = r.notAfter.UTC().Truncate(time.Second)
+	} else if issuer != nil && notAfter.After(issuer.NotAfter) {
 		notAfter = issuer.NotAfter // no lifetime was asked for: as long as there is
 	}
 	switch {
 	case !notAfter.After(notBefore):
 		return notBefore, notAfter, bad("the certificate would end (%s) before it begins (%s)", notAfter.Format(time.RFC3339), notBefore.Format(time.RFC3339))
-	case !notAfter.After(now) && !r.AllowPast:
+	case !notAfter.After(now) && !r.allowPast:
 		return notBefore, notAfter, bad("the certificate would have expired already (%s)", notAfter.Format(time.RFC3339))
-	case notAfter.After(issuer.NotAfter) && !r.AllowOutlive:
+	case issuer != nil && notAfter.After(issuer.NotAfter) && !r.allowOutlive:
 		return notBefore, notAfter, bad("the certificate would outlive its CA, which ends %s; ask for less or make a new CA", issuer.NotAfter.Format(time.RFC3339))
 	}
 	return notBefore, notAfter, nil
