@@ -24,8 +24,7 @@ func (s *session) dial() bool {
 	}
 	s.reached = address.String()
 	if !s.setUpstream(conn) {
-		conn.Close()
-		return false
+		return false // close gives it back
 	}
 	s.tellEstablished(event.UpstreamSide, conn, time.Now())
 	return true

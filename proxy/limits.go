@@ -3,24 +3,34 @@ package proxy
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/time/rate"
 )
 
 // gate counts what is going on at once and lets callers wait for their turn, in
-// order. The bound is given with each call, because it changes on reload.
+// order. The bound comes with each call, because it changes on reload; rebound
+// gives the new one to those who wait already.
 type gate struct {
 	mu      sync.Mutex
 	inside  int
-	waiting []chan struct{} // closed when its owner may go in; oldest first
+	waiting []*turn // oldest first
 }
+
+// turn is somebody's place in the queue before a gate.
+type turn struct {
+	most int           // protected by gate.mu
+	come chan struct{} // closed when its owner is inside
+}
+
+func free(inside, most int) bool { return most <= 0 || inside < most }
 
 // try goes in if fewer than most are inside. most 0 means no bound.
 func (g *gate) try(most int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if most > 0 && g.inside >= most {
+	if !free(g.inside, most) {
 		return false
 	}
 	g.inside++
@@ -30,41 +40,55 @@ func (g *gate) try(most int) bool {
 // enter waits until fewer than most are inside, or ctx ends.
 func (g *gate) enter(ctx context.Context, most int) error {
 	g.mu.Lock()
-	if most <= 0 || g.inside < most {
+	if free(g.inside, most) {
 		g.inside++
 		g.mu.Unlock()
 		return nil
 	}
-	turn := make(chan struct{})
-	g.waiting = append(g.waiting, turn)
+	t := &turn{most: most, come: make(chan struct{})}
+	g.waiting = append(g.waiting, t)
 	g.mu.Unlock()
 
 	select {
-	case <-turn:
+	case <-t.come:
 		return nil
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, w := range g.waiting {
-		if w == turn {
-			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
-			return ctx.Err()
-		}
+	i := slices.Index(g.waiting, t)
+	if i < 0 {
+		return nil // the turn came meanwhile
 	}
-	return nil // the turn came meanwhile
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return ctx.Err()
 }
 
-// leave gives the place to whoever waits longest.
+// leave gives up a place, to whoever waits longest if the bound allows it.
 func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.waiting) > 0 {
-		close(g.waiting[0])
-		g.waiting = g.waiting[1:]
-		return
-	}
 	g.inside--
+	g.admit()
+}
+
+// rebound sets the bound of all who wait.
+func (g *gate) rebound(most int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.waiting {
+		t.most = most
+	}
+	g.admit()
+}
+
+// admit lets in as many as there is room for. g.mu is held.
+func (g *gate) admit() {
+	for len(g.waiting) > 0 && free(g.inside, g.waiting[0].most) {
+		g.inside++
+		close(g.waiting[0].come)
+		g.waiting = slices.Delete(g.waiting, 0, 1)
+	}
 }
 
 func (g *gate) count() int {

@@ -27,7 +27,12 @@ type Listener struct {
 	shaking  gate // handshakes
 	sources  perAddress
 
-	stopped atomic.Bool
+	accepting sync.Mutex // held while it accepts
+
+	mu      sync.Mutex // protects what follows, and changes of epoch
+	stopped bool       // no connection is to be accepted any more
+	quit    func()     // ends all the accept loop waits for; nil before it runs
+	wake    func()     // ends its wait for room; nil while it does not wait
 }
 
 // connectionIDs names the connections of all listeners, so that a name is unique
@@ -58,20 +63,69 @@ func (l *Listener) Apply(s Settings) error {
 	if err != nil {
 		return err
 	}
-	l.epoch.Store(e)
+	l.adopt(e)
 	return nil
+}
+
+// adopt puts settings in force, also for those who wait for room under the old
+// ones.
+func (l *Listener) adopt(e *epoch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch.Store(e)
+	l.shaking.rebound(e.Limits.Handshakes)
+	if l.wake != nil {
+		l.wake()
+	}
 }
 
 // stop closes the listening socket. Open connections go on.
 func (l *Listener) stop() {
-	if !l.stopped.Swap(true) {
-		l.ln.Close()
+	l.mu.Lock()
+	already, quit := l.stopped, l.quit
+	l.stopped = true
+	l.mu.Unlock()
+	if already {
+		return
+	}
+	l.ln.Close()
+	if quit != nil {
+		quit()
 	}
 }
 
-// serve accepts until ctx ends. It returns nil then, and an error when the
-// listener broke by itself.
+// begin says how to end the accept loop. It reports false when it has been
+// stopped already.
+func (l *Listener) begin(quit func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quit = quit
+	return !l.stopped
+}
+
+func (l *Listener) isStopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopped
+}
+
+// awaitStopped returns when no connection will be accepted any more. stop must
+// have been called.
+func (l *Listener) awaitStopped() {
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+}
+
+// serve accepts until ctx ends or the listener is stopped. It returns nil then,
+// and an error when the listener broke by itself.
 func (l *Listener) serve(ctx context.Context) error {
+	l.accepting.Lock()
+	defer l.accepting.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !l.begin(cancel) {
+		return nil
+	}
 	unhook := context.AfterFunc(ctx, l.stop)
 	defer unhook()
 	defer l.stop()
@@ -90,7 +144,7 @@ func (l *Listener) serve(ctx context.Context) error {
 		if held {
 			l.open.leave()
 		}
-		if l.stopped.Load() {
+		if l.isStopped() {
 			return nil
 		}
 		if !passing(err) {
@@ -113,16 +167,48 @@ const (
 // awaitRoom returns when the limits allow one more connection, where they are to
 // be waited for. held says that a place among the open connections is taken.
 func (l *Listener) awaitRoom(ctx context.Context) (held bool, err error) {
-	e := l.epoch.Load()
-	if !e.Limits.WaitAtConnection {
-		return false, nil
-	}
-	if e.pace != nil {
-		if err := e.pace.Wait(ctx); err != nil {
-			return false, err
+	for {
+		e := l.epoch.Load()
+		if !e.Limits.WaitAtConnection {
+			return false, ctx.Err()
+		}
+		if err := l.waitUnder(ctx, e); err == nil {
+			return true, nil
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
 		}
 	}
-	return true, l.open.enter(ctx, e.Limits.Connections)
+}
+
+// waitUnder takes a place among the open connections as the settings e allow it.
+// It returns an error when ctx ends or e is no longer in force.
+func (l *Listener) waitUnder(ctx context.Context, e *epoch) error {
+	paced := e.pace == nil || e.pace.Allow()
+	if paced && l.open.try(e.Limits.Connections) {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !l.wakeBy(cancel, e) {
+		return context.Canceled
+	}
+	defer l.wakeBy(nil, e)
+	if !paced {
+		if err := e.pace.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return l.open.enter(ctx, e.Limits.Connections)
+}
+
+// wakeBy says how to end the accept loop's wait for room when the settings e are
+// replaced. It reports false when they have been.
+func (l *Listener) wakeBy(wake func(), e *epoch) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake = wake
+	return l.epoch.Load() == e
 }
 
 // start begins the session of an accepted connection, or turns it away.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,12 +50,14 @@ func (s *Server) Active() int {
 
 // Shutdown stops accepting, waits until all connections have ended by
 // themselves, and cuts those that are left when ctx ends. It returns how many it
-// cut, and returns only when they are gone.
+// cut, and returns only when all are gone and no more will come, also when Serve
+// is still running or is called afterwards.
 func (s *Server) Shutdown(ctx context.Context) (cut int) {
 	for _, l := range s.listeners {
 		l.stop()
 	}
 	for _, l := range s.listeners {
+		l.awaitStopped()
 		select {
 		case <-l.sessions.empty():
 			continue
@@ -67,25 +71,19 @@ func (s *Server) Shutdown(ctx context.Context) (cut int) {
 
 // sessions are the open connections of a listener.
 type sessions struct {
-	mu     sync.Mutex
-	open   map[*session]struct{}
-	cutAll bool          // no session may live from now on
-	zero   chan struct{} // closed while none is open; nil until somebody asks
+	mu   sync.Mutex
+	open map[*session]struct{}
+	zero chan struct{} // closed while none is open; nil until somebody asks
 }
 
 func (ss *sessions) add(s *session) (active int) {
 	ss.mu.Lock()
+	defer ss.mu.Unlock()
 	if ss.open == nil {
 		ss.open = make(map[*session]struct{})
 	}
 	ss.open[s] = struct{}{}
-	active = len(ss.open)
-	late := ss.cutAll
-	ss.mu.Unlock()
-	if late {
-		s.cut(outcome{reason: event.Shutdown, cause: event.CauseDrain, by: byDrain, how: event.ByRST})
-	}
-	return active
+	return len(ss.open)
 }
 
 func (ss *sessions) remove(s *session) {
@@ -119,19 +117,20 @@ func (ss *sessions) empty() <-chan struct{} {
 	return ss.zero
 }
 
-// cut ends every open session, and any that still comes.
-func (ss *sessions) cut() int {
+// cut ends every open session and returns how many there were that had not come
+// to their end by themselves. Those that had wait for nothing any more.
+func (ss *sessions) cut() (n int) {
 	ss.mu.Lock()
-	ss.cutAll = true
-	all := make([]*session, 0, len(ss.open))
-	for s := range ss.open {
-		all = append(all, s)
-	}
+	all := slices.Collect(maps.Keys(ss.open))
 	ss.mu.Unlock()
 	for _, s := range all {
-		s.cut(outcome{reason: event.Shutdown, cause: event.CauseDrain, by: byDrain, how: event.ByRST})
+		if s.cut(outcome{reason: event.Shutdown, cause: event.CauseDrain, by: byDrain, how: event.ByRST}) {
+			n++
+		} else {
+			s.hurry()
+		}
 	}
-	return len(all)
+	return n
 }
 
 // Apply gives the listeners new settings, by their names, for the connections
@@ -150,7 +149,7 @@ func (s *Server) Apply(settings map[string]Settings) error {
 		epochs[i] = e
 	}
 	for i, l := range s.listeners {
-		l.epoch.Store(epochs[i])
+		l.adopt(epochs[i])
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mtlsproxy/policy"
@@ -35,6 +36,8 @@ type session struct {
 	reached       string             // the upstream's address
 
 	toUpstream, toClient half
+
+	hurried atomic.Bool // the close is to wait for nothing
 
 	mu       sync.Mutex // protects what follows
 	seq      uint64
@@ -141,11 +144,14 @@ func (s *session) ending() (o outcome, ended bool) {
 
 // cut ends the session from outside. It may come at any time, from any
 // goroutine; whatever the session waits for returns at once.
-func (s *session) cut(o outcome) {
+//
+// It reports false, and does nothing, when the session has been ended before.
+func (s *session) cut(o outcome) bool {
 	if !s.end(o) {
-		return
+		return false
 	}
 	s.interrupt()
+	return true
 }
 
 // longAgo is a deadline that has passed.
@@ -165,6 +171,12 @@ func (s *session) interrupt() {
 	if s.cancel != nil {
 		s.cancel()
 	}
+}
+
+// hurry ends what a session that is over still waits for on behalf of its client.
+func (s *session) hurry() {
+	s.hurried.Store(true)
+	s.tap.Conn.SetReadDeadline(longAgo)
 }
 
 func (s *session) leavePlaces() {

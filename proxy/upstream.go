@@ -72,7 +72,7 @@ type attempt struct {
 func (u *Upstream) dial(ctx context.Context, tell func(attempt)) (net.Conn, Address, error) {
 	begin := 0
 	if u.Balance == RoundRobin {
-		begin = int(u.next.Add(1)-1) % len(u.Addresses)
+		begin = int((u.next.Add(1) - 1) % uint32(len(u.Addresses)))
 	}
 	d := sockopt.Dialer(u.Socket, cmp.Or(u.DialTimeout, defaultDialTimeout))
 	var last error
