@@ -38,7 +38,7 @@ func (s *session) openTCP() bool {
 		spoken = tlswire.Classify(first)
 	}
 	if !forTLS(spoken.Protocol) {
-		s.notTLS(spoken.Protocol, first)
+		s.notTLS(spoken, first)
 		return false
 	}
 	return true

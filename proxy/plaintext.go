@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -18,33 +19,38 @@ func forTLS(p tlswire.Protocol) bool {
 
 // notTLS ends a connection that speaks something else. A browser or curl that was
 // given an http:// URL gets an answer it can show.
-func (s *session) notTLS(p tlswire.Protocol, first []byte) {
+func (s *session) notTLS(spoken tlswire.Classification, first []byte) {
 	f := event.Failure{
 		Reason:   event.NotTLS,
 		By:       event.ClientSide,
 		Received: bytes.Clone(first[:min(len(first), 16)]),
-		Detail:   fmt.Sprintf("the first bytes look like %s", p),
+		Detail:   fmt.Sprintf("the first bytes look like %s", spoken.Protocol),
 	}
-	switch p {
-	case tlswire.ProtocolHTTP:
+	switch {
+	case spoken.More:
+		f.Detail += ", but no more came"
+	case spoken.Protocol == tlswire.ProtocolHTTP:
 		f.Reason = event.NotTLSHTTP
 		f.Detail = "the first bytes are a plain HTTP request"
-	case tlswire.ProtocolOther, tlswire.ProtocolUnknown:
+	case spoken.Protocol == tlswire.ProtocolOther, spoken.Protocol == tlswire.ProtocolUnknown:
 		f.Detail = "the first bytes belong to no protocol the proxy knows"
 	}
 	if f.Reason == event.NotTLSHTTP && !s.CloseOnPlainHTTP {
-		s.tap.Write(explainHTTPS(first, s.about.Listen.String()))
+		s.tap.Write(explainHTTPS(first, s.about.Listen))
 	}
 	s.fail(f, outcome{reason: f.Reason, cause: event.CauseRefused, by: byError, how: event.ByFIN})
 }
 
 // explainHTTPS is an HTTP answer that says which URL would work.
-func explainHTTPS(request []byte, listen string) []byte {
+func explainHTTPS(request []byte, listen netip.AddrPort) []byte {
+	body := "This port speaks HTTPS, and the request came as plain HTTP.\n"
 	host := hostOf(request)
-	if host == "" {
-		host = listen
+	if host == "" && listen.IsValid() {
+		host = listen.String()
 	}
-	body := fmt.Sprintf("This port speaks HTTPS, and the request came as plain HTTP.\nUse https://%s/\n", host)
+	if host != "" {
+		body += fmt.Sprintf("Use https://%s/\n", host)
+	}
 	return fmt.Appendf(nil, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"+
 		"Date: %s\r\nConnection: close\r\n\r\n%s", len(body), time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"), body)
 }
@@ -54,6 +60,9 @@ func explainHTTPS(request []byte, listen string) []byte {
 func hostOf(request []byte) string {
 	lines := strings.Split(string(request), "\r\n")
 	for _, line := range lines[1:] {
+		if line == "" {
+			break // the end of the headers
+		}
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !strings.EqualFold(name, "host") {
 			continue
