@@ -12,24 +12,29 @@ import (
 // a byte in the one direction still open (half-close), or at all (lifetime). The
 // first two roll: every byte in either direction starts them again, and costs one
 // atomic store. There is one timer a connection; it sleeps until the time a
-// silent connection would be over.
+// silent connection would be over. Bytes are seen as they are read and written;
+// before it ends a connection as silent, the clock asks whether some move unseen.
 type clock struct {
 	idle, halfClose time.Duration // 0: no bound
 	end             time.Time     // of the lifetime; zero: no bound
+	moving          func() bool
 	expire          func(event.Cause)
 
 	began time.Time
 	last  atomic.Int64 // time of the last byte, since began
 
-	mu    sync.Mutex
-	half  bool // one direction has ended
-	timer *time.Timer
+	mu      sync.Mutex
+	half    bool // one direction has ended
+	timer   *time.Timer
+	stopped bool
 }
 
-// startClock starts the clock of a relay that begins now. expire is called once,
-// from a goroutine of its own, unless stop comes first.
-func startClock(t *Timeouts, accepted time.Time, expire func(event.Cause)) *clock {
-	c := &clock{idle: t.Idle, halfClose: t.HalfClose, expire: expire, began: time.Now()}
+// startClock starts the clock of a relay that begins now. moving is asked whether
+// bytes move that were not touched; expire is called once. Both are called from
+// goroutines of their own, and not after stop has returned, except for an expire
+// that is running then.
+func startClock(t *Timeouts, accepted time.Time, moving func() bool, expire func(event.Cause)) *clock {
+	c := &clock{idle: t.Idle, halfClose: t.HalfClose, moving: moving, expire: expire, began: time.Now()}
 	if t.Lifetime > 0 {
 		c.end = accepted.Add(t.Lifetime)
 	}
@@ -49,7 +54,9 @@ func (c *clock) halfClosed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.half = true
-	c.arm()
+	if !c.stopped {
+		c.arm()
+	}
 }
 
 // stop ends the clock. expire is not called afterwards, but may be running.
@@ -59,7 +66,7 @@ func (c *clock) stop() {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	c.expire = func(event.Cause) {}
+	c.stopped = true
 }
 
 // due returns what will end the connection next if it stays silent, and when.
@@ -98,13 +105,26 @@ func (c *clock) arm() {
 // ring is called when the timer fires: bytes may have gone by since it was set.
 func (c *clock) ring() {
 	c.mu.Lock()
-	cause, at := c.due()
-	if at.IsZero() || time.Until(at) > 0 {
+	cause, over := c.over()
+	if !over && !c.stopped {
 		c.arm()
-		c.mu.Unlock()
-		return
 	}
-	expire := c.expire
 	c.mu.Unlock()
-	expire(cause)
+	if over {
+		c.expire(cause)
+	}
+}
+
+// over tells whether the connection is to be ended now. c.mu is held.
+func (c *clock) over() (event.Cause, bool) {
+	cause, at := c.due()
+	if c.stopped || at.IsZero() || time.Until(at) > 0 {
+		return "", false
+	}
+	if cause != event.CauseLifetime && c.moving() {
+		c.touch()
+		return "", false
+	}
+	c.stopped = true
+	return cause, true
 }

@@ -18,14 +18,16 @@ const (
 	orderly                 // all that was sent must arrive: close_notify, FIN, and wait for the other's
 	afterWord               // our last word (an alert, an answer) must arrive: FIN, and wait a little
 	abortive                // RST, so that nobody takes the end for a clean one
+	abortLast               // the same, once all that was sent has arrived
 )
 
 // lastWait is how long an orderly close waits for the client's FIN, so that its
 // late close_notify does not meet a closed socket and come back as RST.
 const lastWait = time.Second
 
-// maxDrain bounds what is read and thrown away while waiting.
-const maxDrain = 256 << 10 // bytes
+// maxDrain bounds what is read and thrown away while waiting. It is more than
+// any socket buffers hold: a refused upload must not cost the client the alert.
+const maxDrain = 16 << 20 // bytes
 
 // close ends both legs as the outcome demands, gives the sockets back, and
 // writes the last line of the journal.
@@ -38,7 +40,7 @@ func (s *session) close() {
 		over = outcome{reason: event.Internal, cause: event.CauseInternal, by: byError, how: event.ByRST, detail: "the connection ended for no stated reason"}
 	}
 	if upstream != nil {
-		s.closeUpstream(upstream, upstreamManner(over.cause))
+		s.closeUpstream(upstream, s.upstreamManner(over.cause))
 	}
 	how := s.clientManner(over)
 	info := s.closeClient(how)
@@ -52,12 +54,17 @@ func (s *session) clientManner(o outcome) manner {
 	}
 	switch o.cause {
 	case event.CauseClean, event.CauseIdle:
+		if s.toClient.broke() {
+			return abortive // inside a record, perhaps
+		}
 		return orderly
 	case event.CauseTruncated:
-		if o.reason == event.OK && s.toClient.finished.Load() {
+		if s.toUpstream.finished.Load() { // a FIN between records, passed on as one
 			return orderly
 		}
 		return abortive
+	case event.CauseUpstreamReset:
+		return abortLast
 	case event.CauseRefused, event.CauseClientTLSViolated:
 		return afterWord
 	case event.CauseProbe, event.CauseHandshakeBroken, event.CauseClientAlert:
@@ -67,10 +74,18 @@ func (s *session) clientManner(o outcome) manner {
 }
 
 // upstreamManner says how the upstream's leg is closed.
-func upstreamManner(c event.Cause) manner {
+func (s *session) upstreamManner(c event.Cause) manner {
 	switch c {
-	case event.CauseClean, event.CauseIdle, event.CauseTruncated:
+	case event.CauseClean:
 		return orderly
+	case event.CauseIdle:
+		if !s.toUpstream.broke() {
+			return orderly
+		}
+	case event.CauseTruncated:
+		if s.toUpstream.finished.Load() { // as above
+			return orderly
+		}
 	}
 	return abortive
 }
@@ -80,30 +95,42 @@ func (s *session) closeClient(how manner) *event.TCPInfo {
 	conn := s.tap.Conn
 	switch how {
 	case orderly:
-		conn.SetDeadline(time.Now().Add(lastWait))
-		if s.toClient.finished.Load() || s.tls.CloseWrite() == nil && s.tap.CloseWrite() == nil {
-			drain(conn, s.lingerTime(lastWait))
+		if !s.lastClose() {
+			how = abortive
+			break
 		}
+		s.drain(s.lingerTime(lastWait))
 	case afterWord:
 		if closeWrite(conn) == nil {
-			drain(conn, s.lingerTime(s.Timeouts.AlertLinger))
+			s.drain(s.lingerTime(s.Timeouts.AlertLinger))
 		}
+	case abortLast:
+		s.awaitDelivery(s.lingerTime(lastWait))
+		how = abortive
 	}
 	info := kernelInfo(conn)
-	if how == abortive {
-		sockopt.Abort(conn)
-	} else {
-		conn.Close()
-	}
 	sent := event.ByFIN
 	if how == abortive {
 		sent = event.ByRST
+		sockopt.Abort(conn)
+	} else {
+		conn.Close()
 	}
 	s.emit(time.Now(), event.TCPClosed{
 		Side: event.ClientSide, How: sent, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
 		Duration: time.Since(s.about.Started), Kernel: info,
 	})
 	return info
+}
+
+// lastClose sends close_notify and FIN unless they have been sent. It reports
+// false when that is not possible.
+func (s *session) lastClose() bool {
+	if s.toClient.finished.Load() {
+		return true
+	}
+	s.tap.Conn.SetDeadline(time.Now().Add(lastWait))
+	return awaitWritable(s.tap.Conn) == nil && s.tls.CloseWrite() == nil && s.tap.CloseWrite() == nil
 }
 
 // lingerTime is how long to wait for the client: as long as socket.linger asks
@@ -131,13 +158,14 @@ func (s *session) closeUpstream(conn net.Conn, how manner) {
 	})
 }
 
-// drain reads and throws away what still comes, until the other end closes, the
-// time is over, or it is too much.
-func drain(conn net.Conn, limit time.Duration) {
+// drain reads from the client and throws away what still comes, until it closes,
+// the time is over, or it is too much.
+func (s *session) drain(limit time.Duration) {
+	conn := s.tap.Conn
 	conn.SetReadDeadline(time.Now().Add(limit))
 	buf := relayBuffers.Get().(*[relayBuffer]byte)
 	defer relayBuffers.Put(buf)
-	for left := maxDrain; left > 0; {
+	for left := maxDrain; left > 0 && !s.hurried.Load(); {
 		n, err := conn.Read(buf[:])
 		if err != nil {
 			return
@@ -145,6 +173,21 @@ func drain(conn net.Conn, limit time.Duration) {
 		left -= n
 	}
 }
+
+// awaitDelivery returns when the client's kernel has acknowledged all that was
+// sent, or when the time is over: an abort throws away what has not gone out.
+func (s *session) awaitDelivery(limit time.Duration) {
+	end := time.Now().Add(limit)
+	for pause := time.Millisecond; time.Now().Before(end) && !s.hurried.Load(); pause = min(2*pause, maxPoll) {
+		if pending, _ := inKernel(s.tap.Conn); !pending {
+			return
+		}
+		time.Sleep(pause)
+	}
+}
+
+// maxPoll is the longest pause between two looks at the kernel's buffers.
+const maxPoll = 50 * time.Millisecond
 
 // reject closes a connection for which there is no room: at once, with RST, so
 // that turning clients away costs nothing that lasts.

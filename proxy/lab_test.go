@@ -54,6 +54,19 @@ var serverPair = sync.OnceValues(func() (tls.Certificate, error) {
 // change may alter the settings first.
 func newLab(t testing.TB, upstream func(net.Conn), change func(*proxy.Settings)) *lab {
 	t.Helper()
+	l := newStillLab(t, upstream, change)
+	ln, _, err := sockopt.Listen(t.Context(), "tcp", "127.0.0.1:0", l.settings.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.serve(ln, &l.events)
+	return l
+}
+
+// newStillLab is a lab that does not serve yet. Without an upstream, change sets
+// one.
+func newStillLab(t testing.TB, upstream func(net.Conn), change func(*proxy.Settings)) *lab {
+	t.Helper()
 	l := &lab{t: t}
 	var err error
 	if l.ca, err = sharedCA(); err != nil {
@@ -64,7 +77,7 @@ func newLab(t testing.TB, upstream func(net.Conn), change func(*proxy.Settings))
 		t.Fatal(err)
 	}
 	l.settings = proxy.Settings{
-		Upstream: &proxy.Upstream{Name: "app", Addresses: []proxy.Address{{Network: "tcp", Address: serveTCP(t, upstream)}}, Socket: sockopt.Default()},
+		Upstream: &proxy.Upstream{Name: "app", Socket: sockopt.Default()},
 		TLS:      proxy.TLS{Certificates: []tls.Certificate{server}},
 		ClientAuth: policy.ClientAuth{Mode: policy.Require, Verifier: certs.Verifier{
 			Roots: l.ca.Pool(), Usage: x509.ExtKeyUsageClientAuth, Seen: &certs.Intermediates{},
@@ -73,24 +86,28 @@ func newLab(t testing.TB, upstream func(net.Conn), change func(*proxy.Settings))
 		Socket:   sockopt.Default(),
 		Inspect:  proxy.Inspect{Level: proxy.InspectMessages, Fingerprints: true},
 	}
+	if upstream != nil {
+		l.settings.Upstream.Addresses = []proxy.Address{{Network: "tcp", Address: serveTCP(t, upstream)}}
+	}
 	if change != nil {
 		change(&l.settings)
 	}
-	ln, _, err := sockopt.Listen(t.Context(), "tcp", "127.0.0.1:0", l.settings.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.listener, err = proxy.NewListener("main", ln, l.settings, &l.events)
-	if err != nil {
-		t.Fatal(err)
+	return l
+}
+
+// serve starts the proxy on ln.
+func (l *lab) serve(ln net.Listener, sink event.Sink) {
+	l.t.Helper()
+	var err error
+	if l.listener, err = proxy.NewListener("main", ln, l.settings, sink); err != nil {
+		l.t.Fatal(err)
 	}
 	l.addr = ln.Addr().String()
 	l.server = proxy.NewServer(l.listener)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop, l.served = cancel, make(chan error, 1)
 	go func() { l.served <- l.server.Serve(ctx) }()
-	t.Cleanup(l.close)
-	return l
+	l.t.Cleanup(l.close)
 }
 
 // close ends the proxy and fails the test if it does not end by itself.
@@ -104,6 +121,36 @@ func (l *lab) close() {
 	}
 	for _, p := range event.Bodies[event.Panic](l.events.All()) {
 		l.t.Errorf("a session panicked: %s\n%s", p.Value, p.Stack)
+	}
+	l.checkJournals()
+}
+
+// checkJournals holds what is true of every connection whatever happened to it:
+// its journal is numbered without gaps, and ends with its only conn.closed.
+func (l *lab) checkJournals() {
+	type journal struct{ last, closed uint64 }
+	journals := map[*event.Conn]*journal{}
+	for _, e := range l.events.All() {
+		if e.Conn == nil {
+			continue
+		}
+		j := journals[e.Conn]
+		if j == nil { // the beginning may have been forgotten by Reset
+			j = &journal{last: e.Seq - 1}
+			journals[e.Conn] = j
+		}
+		if e.Seq != j.last+1 || j.closed != 0 {
+			l.t.Errorf("connection %s: %s is number %d after %d (conn.closed was %d)", e.Conn.ID, e.Body.Name(), e.Seq, j.last, j.closed)
+		}
+		j.last = e.Seq
+		if _, ok := e.Body.(event.ConnClosed); ok {
+			j.closed = e.Seq
+		}
+	}
+	for conn, j := range journals {
+		if j.closed == 0 {
+			l.t.Errorf("connection %s: no conn.closed", conn.ID)
+		}
 	}
 }
 
@@ -179,6 +226,52 @@ func (l *lab) dial(cfg *tls.Config) *tls.Conn {
 	l.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	return tls.Client(conn, cfg)
+}
+
+// raw connects without TLS.
+func (l *lab) raw() *net.TCPConn {
+	l.t.Helper()
+	conn, err := net.Dial("tcp", l.addr)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	return conn.(*net.TCPConn)
+}
+
+// good connects a client that is let in, and returns it after its handshake with
+// the connection underneath.
+func (l *lab) good(version uint16) (*tls.Conn, *net.TCPConn) {
+	l.t.Helper()
+	cfg := l.clientConfig(l.client("alice"))
+	cfg.MaxVersion = version
+	raw := l.raw()
+	conn := tls.Client(raw, cfg)
+	if err := conn.Handshake(); err != nil {
+		l.t.Fatal(err)
+	}
+	return conn, raw
+}
+
+// eachVersion runs a test in parallel at each TLS version.
+func eachVersion(t *testing.T, name string, test func(t *testing.T, version uint16)) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(name+", "+tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+// eventually waits for a condition that comes true by itself.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
 }
 
 // exchange sends text, returns the answer up to its end, and closes.

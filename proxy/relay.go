@@ -11,16 +11,18 @@ import (
 	"time"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // relay carries bytes both ways until both directions have ended, or the
 // connection is ended by a reset, a clock or from outside.
 func (s *session) relay() {
-	clock := startClock(&s.Timeouts, s.about.Started, s.expire)
+	written := progress{legs: [2]net.Conn{s.tap.Conn, s.upstream}}
+	clock := startClock(&s.Timeouts, s.about.Started, written.moving, s.expire)
 	defer clock.stop()
 
-	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: s.tls, dst: s.upstream}
-	s.toClient = half{session: s, clock: clock, from: event.UpstreamSide, src: s.upstream, dst: s.tls}
+	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: &tlsSource{conn: s.tls}, dst: s.upstream, leg: s.upstream}
+	s.toClient = half{session: s, clock: clock, from: event.UpstreamSide, src: newSocketSource(s.upstream), dst: s.tls, leg: s.tap.Conn}
 	var wg sync.WaitGroup
 	wg.Go(s.toClient.run)
 	s.toUpstream.run()
@@ -50,49 +52,106 @@ func (s *session) expire(cause event.Cause) {
 	s.cut(o)
 }
 
+// progress watches what was written on its way through the kernel.
+type progress struct {
+	legs  [2]net.Conn
+	acked uint64 // on both, when it was asked last
+}
+
+// moving tells whether bytes wait in the kernel and some have gone out since it
+// was asked last. A slow client takes minutes to read what a write left in the
+// buffers, and is not idle; one that stopped reading shows when it is asked again.
+func (p *progress) moving() bool {
+	pending, acked := false, uint64(0)
+	for _, leg := range p.legs {
+		waits, n := inKernel(leg)
+		pending, acked = pending || waits, acked+n
+	}
+	moved := acked != p.acked
+	p.acked = acked
+	return pending && moved
+}
+
+// inKernel tells whether bytes wait to be sent or acknowledged, and how many
+// have been acknowledged so far.
+func inKernel(conn net.Conn) (pending bool, acked uint64) {
+	info, err := tcpwatch.Info(conn)
+	if err != nil {
+		return false, 0
+	}
+	return info.Unacked > 0 || info.NotSentBytes > 0, info.BytesAcked
+}
+
 // half is one direction of the relay. It ends by itself when its source does,
 // and passes that end on; the other direction goes on.
 type half struct {
 	session *session
 	clock   *clock
 	from    event.Side // who speaks
-	src     io.Reader
+	src     source
 	dst     io.Writer
+	leg     net.Conn // under dst
 
 	bytes     atomic.Int64 // written to dst
 	finished  atomic.Bool  // the source came to an orderly end, and it was passed on
 	first     atomic.Bool  // … before the other half's did
 	truncated atomic.Bool  // the source's FIN came without close_notify
+	deaf      atomic.Bool  // dst takes no more
+
+	writing sync.Mutex // held while a write is under way; protects what follows
+	torn    bool       // the last write failed or was interrupted
+	reset   bool       // … because dst's other end reset the connection
 }
-
-// relayBuffer is what one read may bring. Larger ones were measured to gain
-// nothing, smaller ones to cost a little.
-const relayBuffer = 32 << 10 // bytes
-
-var relayBuffers = sync.Pool{New: func() any { return new([relayBuffer]byte) }}
 
 // run copies until the source ends or either side breaks.
 func (h *half) run() {
 	defer h.session.guard(func() {})
-	buf := relayBuffers.Get().(*[relayBuffer]byte)
-	defer relayBuffers.Put(buf)
+	defer h.src.release()
 	for {
-		n, rerr := h.src.Read(buf[:])
-		if n > 0 {
+		data, rerr := h.src.next()
+		if len(data) > 0 && !h.deaf.Load() {
 			h.clock.touch()
-			w, werr := h.dst.Write(buf[:n])
-			h.bytes.Add(int64(w))
-			h.clock.touch()
-			if werr != nil {
-				h.broken(werr)
+			if werr := h.write(data); werr != nil && !h.broken(werr) {
 				return
 			}
+			h.clock.touch()
 		}
 		if rerr != nil {
 			h.ended(rerr)
 			return
 		}
 	}
+}
+
+// broke tells whether the last write failed or was interrupted: what dst got may
+// end anywhere, inside a record as well.
+func (h *half) broke() bool {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	return h.torn
+}
+
+// write passes data on.
+func (h *half) write(data []byte) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	n, err := h.dst.Write(data)
+	h.bytes.Add(int64(n))
+	h.torn, h.reset = err != nil, errors.Is(err, syscall.ECONNRESET)
+	return err
+}
+
+// metReset tells whether a write was told that the other end reset the
+// connection. The kernel says it once: whoever reads at the same time is told
+// that the stream ended, as if that had been by a FIN. Waiting for a write under
+// way takes no time, for on such a connection none blocks.
+func (h *half) metReset() bool {
+	if !goneBothWays(h.leg) {
+		return false
+	}
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	return h.reset
 }
 
 // other is the opposite direction.
@@ -110,8 +169,13 @@ func (h *half) ended(err error) {
 	if _, over := s.ending(); over {
 		return // interrupted
 	}
+	if errors.Is(err, io.EOF) && h.other().metReset() {
+		err = syscall.ECONNRESET
+	}
 	if !errors.Is(err, io.EOF) {
-		s.cut(h.sourceBroke(err))
+		if !h.deaf.Load() || !isTimeout(err) { // else it was heard out
+			s.cut(h.sourceBroke(err))
+		}
 		return
 	}
 	end := event.TCPHalfClosed{Side: h.from, How: event.ByFIN, Bytes: h.bytes.Load()}
@@ -126,22 +190,33 @@ func (h *half) ended(err error) {
 	h.first.Store(!h.other().finished.Load())
 	s.emit(time.Now(), end)
 	h.clock.halfClosed()
-	h.passEnd()
+	if err := h.passEnd(); err != nil {
+		h.broken(err)
+		return
+	}
 	h.finished.Store(true)
+	if h.other().deaf.Load() {
+		s.hearOut()
+	}
 }
 
 // passEnd tells the destination that nothing more will come: close_notify and
 // FIN to the client, FIN to the upstream. crypto/tls's CloseWrite sends no FIN,
 // and a client that ignores close_notify waits for one.
-func (h *half) passEnd() {
+func (h *half) passEnd() error {
 	s := h.session
-	if h.from == event.UpstreamSide {
-		if s.tls.CloseWrite() == nil {
-			s.tap.CloseWrite()
-		}
-		return
+	if h.from == event.ClientSide {
+		return closeWrite(s.upstream)
 	}
-	closeWrite(s.upstream)
+	// crypto/tls gives close_notify five seconds. A client that reads slowly may
+	// need longer until there is room for it, and would miss it for good.
+	if err := awaitWritable(s.tap.Conn); err != nil {
+		return err
+	}
+	if err := s.tls.CloseWrite(); err != nil {
+		return err
+	}
+	return s.tap.CloseWrite()
 }
 
 // sourceBroke says what it means that the source did not end but break.
@@ -163,19 +238,36 @@ func (h *half) sourceBroke(err error) outcome {
 	return o
 }
 
-// broken deals with a destination that takes no more.
-func (h *half) broken(err error) {
+// broken deals with a destination that takes no more. It reports whether the
+// source is to be heard out all the same.
+func (h *half) broken(err error) bool {
 	s := h.session
 	if _, over := s.ending(); over {
-		return // interrupted
+		return false // interrupted
 	}
+	h.deaf.Store(true)
 	if h.from == event.UpstreamSide {
 		s.cut(outcome{cause: event.CauseClientReset, by: byClient, how: howBroken(err), detail: err.Error()})
-		return
+		return false
 	}
-	// The upstream takes no more, but what it sent before may still be on its
-	// way to the client: the other half finds out whether it ended or broke.
+	// The upstream takes no more, but what it said before may still be on its
+	// way to the client: the other half finds out whether it ended or broke. A
+	// client that is not heard out may never come to read the answer, and what
+	// is left unread turns our close into an RST that destroys it.
 	h.clock.halfClosed()
+	if s.toClient.finished.Load() {
+		s.hearOut()
+	}
+	return true
+}
+
+// hearOut bounds how long the client may go on speaking after it got its whole
+// answer from an upstream that no longer listens.
+func (s *session) hearOut() {
+	s.tap.Conn.SetReadDeadline(time.Now().Add(lastWait))
+	if _, over := s.ending(); over {
+		s.tap.Conn.SetReadDeadline(longAgo) // an interrupt may have come just before
+	}
 }
 
 func howBroken(err error) event.How {

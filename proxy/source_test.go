@@ -1,0 +1,119 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// loopback returns both ends of a TCP connection.
+func loopback(t testing.TB) (here, there *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return c.(*net.TCPConn), s.(*net.TCPConn)
+}
+
+// fill writes to conn until nothing more goes in.
+func fill(t *testing.T, conn *net.TCPConn) {
+	t.Helper()
+	conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	if _, err := conn.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("filling the buffers: %v", err)
+	}
+	conn.SetWriteDeadline(time.Time{})
+}
+
+func TestAwaitWritableWaitsForRoom(t *testing.T) {
+	here, there := loopback(t)
+	if err := awaitWritable(here); err != nil {
+		t.Fatalf("with empty buffers: %v", err)
+	}
+	fill(t, here)
+	here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+	if err := awaitWritable(here); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("with full buffers: %v, want the deadline", err)
+	}
+	here.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	go io.Copy(io.Discard, there)
+	if err := awaitWritable(here); err != nil {
+		t.Fatalf("once the other end reads: %v", err)
+	}
+	there.SetLinger(0)
+	there.Close()
+	if err := awaitWritable(here); err != nil {
+		t.Fatalf("once the other end is gone: %v; the write after it is to fail, not the wait", err)
+	}
+}
+
+func TestGoneBothWays(t *testing.T) {
+	here, there := loopback(t)
+	if goneBothWays(here) {
+		t.Error("an open connection is gone")
+	}
+	there.CloseWrite()
+	here.Read(make([]byte, 1))
+	if goneBothWays(here) {
+		t.Error("a half-closed connection is gone")
+	}
+	there.SetLinger(0)
+	there.Close()
+	for end := time.Now().Add(5 * time.Second); !goneBothWays(here); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a reset connection is not gone")
+		}
+	}
+}
+
+func TestSocketSourceHoldsABufferOnlyWhileItHasData(t *testing.T) {
+	here, there := loopback(t)
+	s := newSocketSource(here)
+	here.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	if data, err := s.next(); !errors.Is(err, os.ErrDeadlineExceeded) || s.buf != nil {
+		t.Fatalf("with nothing to read: %q, %v, buffer %v", data, err, s.buf != nil)
+	}
+	here.SetReadDeadline(time.Now().Add(10 * time.Second))
+	there.Write([]byte("hello"))
+	if data, err := s.next(); string(data) != "hello" || err != nil {
+		t.Fatalf("got %q, %v", data, err)
+	}
+	there.CloseWrite()
+	if data, err := s.next(); len(data) != 0 || err != io.EOF {
+		t.Fatalf("at the end: %q, %v", data, err)
+	}
+	s.release()
+	if s.buf != nil {
+		t.Error("the buffer was not given back")
+	}
+	here.Close()
+	if _, err := s.next(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestSocketSourceSaysThatItWasReset(t *testing.T) {
+	here, there := loopback(t)
+	s := newSocketSource(here)
+	there.SetLinger(0)
+	there.Close()
+	_, err := s.next()
+	var op *net.OpError
+	if !isReset(err) || !errors.As(err, &op) || op.Op != "read" {
+		t.Errorf("got %v, want the reset as a read's *net.OpError", err)
+	}
+}
