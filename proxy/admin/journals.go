@@ -1,0 +1,275 @@
+package admin
+
+import (
+	"sync"
+	"time"
+
+	"mtlsproxy/proxy/event"
+)
+
+// JournalsOptions bounds what [Journals] keeps.
+type JournalsOptions struct {
+	// Ring is how many finished connections are kept; 0 keeps none but the
+	// failed ones.
+	Ring int
+
+	// Size is how many bytes the finished connections may take together, by
+	// estimate; 0 is 64 MiB.
+	Size int64
+
+	// Failed is how many failed connections are kept beyond the ring: those it
+	// pushed out. They take at most a quarter of Size.
+	Failed int
+
+	// Events is how many events are kept of one connection; 0 is 256. Those
+	// that say how it ended are kept beyond that.
+	Events int
+}
+
+const (
+	defaultSize   = 64 << 20 // bytes
+	defaultEvents = 256
+
+	// usualEvents is how many events a journal has room for before it grows: a
+	// full handshake with a client certificate, upstream and close.
+	usualEvents = 24
+)
+
+// Journals is an [event.Sink] that keeps whole journals: those of the open
+// connections, and those of the last ones that are settled. A connection is
+// settled once it is known how it went, which for a failed handshake is before
+// it is closed. All methods may be called concurrently.
+type Journals struct {
+	options JournalsOptions
+
+	mu      sync.Mutex // protects what follows, and the journals within
+	seq     uint64
+	live    map[*event.Conn]*journal
+	newest  *journal // of the live ones, by seq
+	ring    ring     // settled, whatever became of them
+	failed  ring     // failed, and pushed out of ring
+	counts  Counts
+	pending int // live and not settled
+}
+
+// Counts says what has passed through [Journals].
+type Counts struct {
+	Open     int    `json:"open"`     // connections neither closed nor refused
+	OK       uint64 `json:"ok"`       // let in and over
+	Reported uint64 `json:"reported"` // let in although the policy would refuse
+	Failed   uint64 `json:"failed"`
+	Probe    uint64 `json:"probe"` // closed before a byte arrived
+
+	Kept          int    `json:"kept"`           // settled connections that can be asked for
+	KeptBytes     int64  `json:"kept_bytes"`     // by estimate
+	Dropped       uint64 `json:"dropped"`        // settled connections that can not any more
+	DroppedEvents uint64 `json:"dropped_events"` // events beyond the bound of their connection
+}
+
+// journal is one connection's; protected by Journals.mu. Events once appended are
+// never changed, so a slice of them may be read without the lock.
+type journal struct {
+	conn    *event.Conn
+	seq     uint64
+	events  []event.Event
+	dropped int
+	size    int64
+	outcome Outcome
+	reason  event.Reason
+	settled time.Time // zero: not yet
+
+	in         *ring    // where it is kept; nil: live only, or dropped
+	prev, next *journal // among the live ones: prev is older
+}
+
+// Journal is what is kept of one connection. Events are in the order in which
+// they became known.
+type Journal struct {
+	Conn    *event.Conn
+	Seq     uint64 // its number among the connections of the process, from 1
+	Events  []event.Event
+	Dropped int // events beyond the bound
+	Outcome Outcome
+	Settled time.Time // when it was known how it went; zero: not yet
+}
+
+// NewJournals returns an empty Journals.
+func NewJournals(o JournalsOptions) *Journals {
+	if o.Size <= 0 {
+		o.Size = defaultSize
+	}
+	if o.Events <= 0 {
+		o.Events = defaultEvents
+	}
+	return &Journals{options: o, live: make(map[*event.Conn]*journal)}
+}
+
+// Emit implements [event.Sink]. Events of no connection are not kept.
+func (js *Journals) Emit(e event.Event) {
+	if e.Conn == nil || e.Body == nil {
+		return
+	}
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	j := js.live[e.Conn]
+	if j == nil {
+		if e.Seq > 1 {
+			js.counts.DroppedEvents++ // its journal is closed, or began before this one
+			return
+		}
+		j = js.begin(e.Conn)
+	}
+	js.keep(j, e)
+	if j.verdict(e.Body) {
+		js.settle(j, e.Time)
+	}
+	if _, over := e.Body.(event.ConnClosed); over {
+		js.end(j)
+	}
+}
+
+func (js *Journals) begin(conn *event.Conn) *journal {
+	js.seq++
+	js.pending++
+	j := &journal{
+		conn: conn, seq: js.seq, events: make([]event.Event, 0, min(usualEvents, js.options.Events)),
+		outcome: Open, size: journalSize, prev: js.newest,
+	}
+	if js.newest != nil {
+		js.newest.next = j
+	}
+	js.newest = j
+	js.live[conn] = j
+	return j
+}
+
+// keep appends e, unless the journal is full and e says nothing about its end.
+func (js *Journals) keep(j *journal, e event.Event) {
+	if len(j.events) >= js.options.Events && !essential(e.Body) {
+		j.dropped++
+		js.counts.DroppedEvents++
+		return
+	}
+	j.events = append(j.events, e)
+	n := estimate(e.Body)
+	j.size += n
+	if j.in != nil {
+		j.in.bytes += n
+	}
+}
+
+// essential reports whether a body says how a connection went. There is at most
+// one of each in a journal.
+func essential(b event.Body) bool {
+	switch b.(type) {
+	case event.ConnClosed, event.HandshakeOK, event.HandshakeFailed, event.HandshakeReported, event.ProbeSeen, event.UpstreamDialed:
+		return true
+	}
+	return false
+}
+
+// verdict takes over what a body says about how the connection went, and reports
+// whether that settles it.
+func (j *journal) verdict(b event.Body) bool {
+	switch b := b.(type) {
+	case event.HandshakeFailed:
+		j.outcome, j.reason = Failed, b.Reason
+		return true
+	case event.HandshakeReported:
+		j.outcome, j.reason = Reported, b.Reason
+	case event.ProbeSeen:
+		j.outcome, j.reason = Probe, b.Reason
+	case event.ConnClosed:
+		switch {
+		case j.outcome != Open: // said before
+		case b.Cause == event.CauseProbe || b.Reason.Class() == event.ClassProbe:
+			j.outcome, j.reason = Probe, b.Reason
+		case b.Reason == event.OK:
+			j.outcome = OK
+		default:
+			j.outcome, j.reason = Failed, b.Reason
+		}
+		return true
+	}
+	return false
+}
+
+// settle puts j among those that are kept, and lets go of what has no room. The
+// first verdict counts.
+func (js *Journals) settle(j *journal, at time.Time) {
+	if !j.settled.IsZero() {
+		return
+	}
+	j.settled = at
+	js.pending--
+	switch j.outcome {
+	case OK:
+		js.counts.OK++
+	case Reported:
+		js.counts.Reported++
+	case Failed:
+		js.counts.Failed++
+	case Probe:
+		js.counts.Probe++
+	}
+	js.ring.push(j)
+	js.trim()
+}
+
+// trim lets go of the oldest until the rest is within bounds. A failed connection
+// that leaves the ring is kept apart for as long as there is room.
+func (js *Journals) trim() {
+	for js.ring.len() > max(js.options.Ring, 0) || js.ring.bytes+js.failed.bytes > js.options.Size {
+		j := js.ring.pop()
+		if j == nil {
+			break // the failed ones alone are over; below
+		}
+		if j.outcome != Failed || js.options.Failed <= 0 {
+			js.counts.Dropped++
+			continue
+		}
+		js.failed.push(j)
+		js.trimFailed()
+	}
+	js.trimFailed() // journals kept apart may have grown
+}
+
+func (js *Journals) trimFailed() {
+	for js.failed.len() > js.options.Failed || js.failed.bytes > js.options.Size/4 {
+		js.failed.pop()
+		js.counts.Dropped++
+	}
+}
+
+// end takes j out of the live ones.
+func (js *Journals) end(j *journal) {
+	delete(js.live, j.conn)
+	if j.prev != nil {
+		j.prev.next = j.next
+	}
+	if j.next != nil {
+		j.next.prev = j.prev
+	} else {
+		js.newest = j.prev
+	}
+	j.prev, j.next = nil, nil
+}
+
+// view returns j as others may read it without the lock.
+func (j *journal) view() Journal {
+	return Journal{
+		Conn: j.conn, Seq: j.seq, Events: j.events[:len(j.events):len(j.events)], Dropped: j.dropped,
+		Outcome: j.outcome, Settled: j.settled,
+	}
+}
+
+// Counts returns what has passed so far.
+func (js *Journals) Counts() Counts {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	c := js.counts
+	c.Open = js.pending
+	c.Kept = js.ring.len() + js.failed.len()
+	c.KeptBytes = js.ring.bytes + js.failed.bytes
+	return c
+}

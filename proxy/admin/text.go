@@ -1,0 +1,218 @@
+package admin
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// appendText appends s so that nothing in it is taken for anything but text: what
+// is not printable is written as Go would in a string, a byte that is not UTF-8
+// as \xff, and marks that are drawn over other characters are escaped as well.
+// With ascii set only ASCII is left.
+func appendText(dst []byte, s string, ascii bool) []byte {
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= ' ' && c < 0x7f {
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, `\x`...)
+			dst = append(dst, "0123456789abcdef"[s[i]>>4], "0123456789abcdef"[s[i]&15])
+		case ascii && asciiFor(r) != "":
+			dst = append(dst, asciiFor(r)...)
+		case ascii || !unicode.IsPrint(r) || unicode.In(r, unicode.Mn, unicode.Me):
+			quoted := strconv.QuoteRuneToASCII(r)
+			dst = append(dst, quoted[1:len(quoted)-1]...)
+		default:
+			dst = append(dst, s[i:i+size]...)
+		}
+		i += size
+	}
+	return dst
+}
+
+// asciiFor returns what stands for one of the signs this package uses.
+func asciiFor(r rune) string {
+	switch r {
+	case '✔':
+		return "+"
+	case '✘':
+		return "x"
+	case '○':
+		return "o"
+	case '·':
+		return "-"
+	case '–':
+		return "-"
+	case '→':
+		return "->"
+	case '…':
+		return "..."
+	}
+	return ""
+}
+
+// cells returns how many cells of a terminal the text takes, which must have been
+// through appendText. Where terminals differ, a character is counted as wide: a
+// line may then turn out short, and never wraps.
+func cells(s string) int {
+	n := 0
+	for i := 0; i < len(s); {
+		if s[i] < utf8.RuneSelf {
+			n++
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		n += runeCells(r)
+		i += size
+	}
+	return n
+}
+
+// runeCells returns 2 for what may take two cells (Unicode Standard Annex #11, in
+// coarse ranges), else 1.
+func runeCells(r rune) int {
+	switch {
+	case r < 0x1100, r == '✔', r == '✘':
+		return 1
+	case r <= 0x115f,
+		r >= 0x231a && r <= 0x23f3,
+		r >= 0x25fd && r <= 0x27bf,
+		r >= 0x2b1b && r <= 0x2b55,
+		r >= 0x2e80 && r <= 0xa4cf,
+		r >= 0xa960 && r <= 0xa97f,
+		r >= 0xac00 && r <= 0xd7a3,
+		r >= 0xf900 && r <= 0xfaff,
+		r >= 0xfe10 && r <= 0xfe6f,
+		r >= 0xff00 && r <= 0xffe6,
+		r >= 0x16fe0:
+		return 2
+	}
+	return 1
+}
+
+// cut returns the beginning of s that fills at most width cells, and the rest.
+func cut(s string, width int) (head, tail string) {
+	n := 0
+	for i, r := range s {
+		if n += runeCells(r); n > width {
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+// shorten returns s in at most width cells, with more at the end of what was cut.
+func shorten(s string, width int, more string) string {
+	if cells(s) <= width {
+		return s
+	}
+	head, _ := cut(s, max(width-cells(more), 0))
+	return head + more
+}
+
+// wrap breaks s into lines of at most width cells, at spaces where it can.
+func wrap(s string, width int) []string {
+	width = max(width, 2)
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && cells(line)+1+cells(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " " + word
+			continue
+		}
+		for cells(word) > width {
+			head, tail := cut(word, width)
+			lines = append(lines, head)
+			word = tail
+		}
+		line = word
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// millis shows microseconds as milliseconds in nine cells; longer times as
+// seconds, hours or days.
+func millis(us int64) string {
+	ms := float64(us) / 1e3
+	switch {
+	case ms < 1e5 && ms > -1e4:
+		return pad(strconv.FormatFloat(ms, 'f', 3, 64), 9)
+	case ms < 1e8 && ms > 0:
+		return pad(strconv.FormatFloat(ms/1e3, 'f', 1, 64)+" s", 9)
+	case ms < 1e10 && ms > 0:
+		return pad(strconv.FormatFloat(ms/3.6e6, 'f', 1, 64)+" h", 9)
+	case ms > 0:
+		return pad(strconv.FormatFloat(min(ms/8.64e7, 999999), 'f', 0, 64)+" d", 9)
+	}
+	return pad("before", 9)
+}
+
+// pad fills s up from the left.
+func pad(s string, width int) string {
+	if n := width - cells(s); n > 0 {
+		return strings.Repeat(" ", n) + s
+	}
+	return s
+}
+
+// amount shows a number of bytes, exact while it is short.
+func amount(n int64) string {
+	if n < 1e6 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	v := float64(n)
+	for _, unit := range []string{" KiB", " MiB", " GiB", " TiB"} {
+		if v /= 1024; v < 1024 {
+			return strconv.FormatFloat(v, 'f', 1, 64) + unit
+		}
+	}
+	return strconv.FormatFloat(v/1024, 'f', 1, 64) + " PiB"
+}
+
+// took shows a duration with the unit that suits it.
+func took(us int64) string {
+	d := time.Duration(us) * time.Microsecond
+	switch {
+	case d < time.Second:
+		v := strconv.FormatFloat(float64(us)/1e3, 'f', 3, 64)
+		return strings.TrimSuffix(strings.TrimRight(v, "0"), ".") + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	}
+	return span(d)
+}
+
+// span shows a long duration in its two largest units.
+func span(d time.Duration) string {
+	days, hours, minutes := int64(d/(24*time.Hour)), int64(d/time.Hour)%24, int64(d/time.Minute)%60
+	two := func(a int64, au string, b int64, bu string) string {
+		if b == 0 {
+			return strconv.FormatInt(a, 10) + " " + au
+		}
+		return strconv.FormatInt(a, 10) + " " + au + " " + strconv.FormatInt(b, 10) + " " + bu
+	}
+	switch {
+	case days > 0:
+		return two(days, "d", hours, "h")
+	case hours > 0:
+		return two(hours, "h", minutes, "m")
+	case minutes > 0:
+		return two(minutes, "m", int64(d/time.Second)%60, "s")
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + " s"
+}
