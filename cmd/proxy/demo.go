@@ -137,9 +137,6 @@ func (d *demo) start() error {
 	if p == nil {
 		return reportFindings(d.cmd.ErrOrStderr(), findings)
 	}
-	// That an issuer was not sent can be told from one that nobody knows only by
-	// whoever has seen it: here, in the chain that the proxy serves.
-	p.listeners[0].settings.ClientAuth.Verifier.Seen.Learn(d.files.chain, time.Now())
 	log, err := openLog(d.cmd, &loaded.Config.Logging)
 	if err != nil {
 		return err

@@ -113,9 +113,9 @@ func (o demoOutput) played(n int) {
 	}
 	what := "Ready."
 	if n > 0 {
-		what = "The demo played the above itself."
+		what = "\nThe demo played the above itself."
 	}
-	fmt.Fprintf(o.w, "\n%s What you send now follows below; -v says more; Ctrl-C stops.\n\n", what)
+	fmt.Fprintf(o.w, "%s What you send now follows below; -v says more; Ctrl-C stops.\n\n", what)
 }
 
 // done says how all connections ended.

@@ -36,10 +36,9 @@ const (
 type demoFiles struct {
 	dir      string
 	reused   bool
-	notAfter time.Time           // of the CA, and so of all that is good
-	roots    *x509.CertPool      // ca.pem
-	foreign  *x509.CertPool      // bad/other_root.pem, which signed nothing that the proxy shows
-	chain    []*x509.Certificate // of the server, its root included
+	notAfter time.Time      // of the CA, and so of all that is good
+	roots    *x509.CertPool // ca.pem
+	foreign  *x509.CertPool // bad/other_root.pem, which signed nothing that the proxy shows
 	alice    tls.Certificate
 	bad      map[ca.Defect]tls.Certificate
 }
@@ -206,14 +205,14 @@ func loadDemoFiles(dir string, now time.Time) (*demoFiles, error) {
 
 	servers := certs.Verifier{Roots: pool, Usage: x509.ExtKeyUsageServerAuth}
 	clients := certs.Verifier{Roots: pool, Usage: x509.ExtKeyUsageClientAuth, Seen: &certs.Intermediates{}}
-	if _, f.chain, err = f.load("server", servers, now, certs.None); err != nil {
+	if _, err = f.load("server", servers, now, certs.None); err != nil {
 		return nil, err
 	}
-	if f.alice, _, err = f.load("alice", clients, now, certs.None); err != nil {
+	if f.alice, err = f.load("alice", clients, now, certs.None); err != nil {
 		return nil, err
 	}
 	for _, d := range ca.Defects() {
-		if f.bad[d], _, err = f.load("bad/"+string(d), clients, now, d.Fault()); err != nil {
+		if f.bad[d], err = f.load("bad/"+string(d), clients, now, d.Fault()); err != nil {
 			return nil, err
 		}
 	}
@@ -228,33 +227,29 @@ func loadDemoFiles(dir string, now time.Time) (*demoFiles, error) {
 	return f, err
 }
 
-// load reads a key pair that must have the one fault, or none. It returns the
-// chain up to the root where there is one.
-func (f *demoFiles) load(stem string, v certs.Verifier, now time.Time, want certs.Fault) (tls.Certificate, []*x509.Certificate, error) {
+// load reads a key pair that must have the one fault, or none.
+func (f *demoFiles) load(stem string, v certs.Verifier, now time.Time, want certs.Fault) (tls.Certificate, error) {
 	keyFile := f.path(stem + "-key.pem")
 	pair, err := tls.LoadX509KeyPair(f.path(stem+".pem"), keyFile)
 	if err != nil {
-		return pair, nil, err
+		return pair, err
 	}
 	if info, err := os.Stat(keyFile); err != nil || info.Mode().Perm() != 0o600 {
-		return pair, nil, errors.Join(err, fmt.Errorf("%s: the mode is not 0600", keyFile))
+		return pair, errors.Join(err, fmt.Errorf("%s: the mode is not 0600", keyFile))
 	}
-	var sent, chain []*x509.Certificate
+	var sent []*x509.Certificate
 	for _, der := range pair.Certificate {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return pair, nil, err
+			return pair, err
 		}
 		sent = append(sent, c)
 	}
 	for _, at := range []time.Time{now, now.Add(demoReuse)} {
 		verdict := v.Verify(sent, at)
 		if verdict.Fault != want {
-			return pair, nil, fmt.Errorf("%s: %s at %s, want %s", stem, verdict.Fault, at.Format(time.RFC3339), want)
-		}
-		if len(verdict.Chains) > 0 {
-			chain = verdict.Chains[0]
+			return pair, fmt.Errorf("%s: %s at %s, want %s", stem, verdict.Fault, at.Format(time.RFC3339), want)
 		}
 	}
-	return pair, chain, nil
+	return pair, nil
 }
