@@ -80,6 +80,23 @@ func TestMalformedStream(t *testing.T) {
 	}
 }
 
+func TestLongestMessages(t *testing.T) {
+	for typ, size := range map[HandshakeType]int{TypeClientHello: MaxHandshakeMessage, TypeCertificate: MaxCertificateMessage} {
+		var wire strings.Builder
+		for b := handshakeMessage(typ, strings.Repeat("x", size)); b != ""; {
+			n := min(len(b), 16384)
+			wire.WriteString(record(HandshakeRecord, b[:n]))
+			b = b[n:]
+		}
+		var tr Transcript
+		got := 0
+		tr.Feed(ClientToServer, []byte(wire.String()), 0, func(m *Message) { got = m.Length })
+		if got != size {
+			t.Errorf("%v of %d bytes: got %d", typ, size, got)
+		}
+	}
+}
+
 func TestNotTLSShowsItsBeginning(t *testing.T) {
 	var tr Transcript
 	var got *Message

@@ -142,7 +142,8 @@ func ourSightings(t *testing.T, c *conversation) []sighting {
 // tsharkSightings returns what tshark says of each client port.
 func tsharkSightings(t *testing.T, tshark, capture string) map[int][]sighting {
 	t.Helper()
-	cmd := exec.Command(tshark, "-n", "-r", capture, "-d", fmt.Sprintf("tcp.port==%d,tls", oraclePort), "-Y", "tls", "-T", "pdml", "-J", "tcp tls")
+	// Each certificate of a chain is a level of its tree.
+	cmd := exec.Command(tshark, "-n", "-o", "gui.max_tree_depth:5000", "-r", capture, "-d", fmt.Sprintf("tcp.port==%d,tls", oraclePort), "-Y", "tls", "-T", "pdml", "-J", "tcp tls")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,8 @@ const maxSecret = 64
 
 // Secrets holds the secrets of one connection. The zero value holds none. It
 // prints, formats and marshals as a count; the secrets leave it only through
-// [Secrets.AppendKeyLog].
+// [Secrets.AppendKeyLog]. Package fmt cannot call methods of unexported fields:
+// a structure that holds Secrets in one needs a String method of its own.
 //
 // The client random of the lines is remembered but never compared with the
 // wire: where ECH was accepted, it is that of the inner ClientHello, which

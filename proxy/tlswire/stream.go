@@ -3,6 +3,7 @@ package tlswire
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strconv"
 )
 
@@ -138,7 +139,7 @@ func (s *Stream) direct(b []byte, at int64) []byte {
 		s.record(b[:size], at)
 		return b[size:]
 	}
-	s.buf = append(s.buf[:0], b...)
+	s.buf = append(slices.Grow(s.buf[:0], size), b...)
 	return nil
 }
 
