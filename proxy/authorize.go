@@ -27,10 +27,10 @@ func (s *session) authorize() bool {
 		s.emit(now, event.HandshakeReported{Failure: s.wouldRefuse()})
 	}
 	ok := event.HandshakeOK{
-		Duration: now.Sub(s.about.Started), Auth: string(d.Standing), Identity: d.Identity, TLS: s.state, Leaf: s.leaf,
+		Duration: s.tap.when.cut.now(), Auth: string(d.Standing), Identity: d.Identity, TLS: s.state, Leaf: s.leaf,
 	}
 	if s.Inspect.Level >= InspectSummary {
-		ok.Phases, ok.Sign = s.tap.when.phases(s.about.Started, now), s.tap.when.sign
+		ok.Phases, ok.Sign = s.tap.when.cut.phases(), s.tap.when.sign
 	}
 	s.emit(now, ok)
 	return true
@@ -48,19 +48,11 @@ func enforcement(a *policy.ClientAuth) string {
 func (s *session) wouldRefuse() event.Failure {
 	f := event.Failure{
 		Reason: event.ClientCertMissing, By: event.ClientSide, Duration: time.Since(s.about.Started),
-		Detail: "the client sent no certificate", TLS: s.state, AdvertisedCAs: s.advertised(),
+		Detail: "the client sent no certificate", TLS: s.state, AdvertisedCAs: s.ownNames,
 	}
 	if s.decision.Standing != policy.Missing {
 		f.Reason, f.Detail = faultReason(s.decision.Verdict.Fault), s.decision.Verdict.Detail
 		f.Chain = describeChain(s.tls.ConnectionState().PeerCertificates)
 	}
 	return f
-}
-
-// advertised returns the names of the CAs the client was told about.
-func (s *session) advertised() []string {
-	if s.ClientAuth.Mode == policy.None || s.ClientAuth.HideCAs {
-		return nil
-	}
-	return s.ClientAuth.Verifier.Roots.Subjects()
 }

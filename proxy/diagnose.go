@@ -56,8 +56,7 @@ func (s *session) diagnose(err error, wire *transcript) diagnosis {
 	d.LibraryError = certs.Printable(err.Error())
 	d.LastMessage = wire.last
 	d.TLS.ServerName = certs.Printable(s.hello.serverName)
-	d.AdvertisedCAs = s.advertised()
-	d.Phases = s.tap.when.phases(s.about.Started, time.Now())
+	d.AdvertisedCAs = s.ownNames
 
 	var refusal *policy.Refused
 	var unverified *tls.CertificateVerificationError
@@ -104,8 +103,10 @@ func (s *session) clientSaid(d *diagnosis, wire *transcript) bool {
 	}
 	d.Alert = a
 	d.alertByCode(tlswire.AlertDescription(a.Code))
-	if !a.Encrypted && wire.serverFinished {
-		d.Detail += ", unencrypted"
+	if !a.Encrypted && wire.modern && wire.flightDone {
+		// Nothing proves that it is the client's.
+		d.Detail += ", in clear, as clients on OpenSSL do"
+		d.Confidence = "likely"
 	}
 	if d.Reason == event.ServerCertUntrusted {
 		s.nameDoubt(d)
@@ -150,7 +151,7 @@ func (d *diagnosis) alertByName(name string) {
 // its own, has most likely refused it: Node.js says no more than that.
 func (s *session) leftSilently(d *diagnosis, wire *transcript) {
 	d.Detail = s.progress(wire)
-	if wire.serverFinished && !wire.clientSentCertificate && !wire.clientFinished {
+	if wire.flightDone && !wire.clientSentCertificate && !wire.clientFinished {
 		d.Reason, d.Confidence = event.ServerCertUntrusted, "likely"
 		d.Detail = "the client left without an alert right after it had seen our certificate"
 		s.nameDoubt(d)

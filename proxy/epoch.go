@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"mtlsproxy/policy"
 	"mtlsproxy/proxy/event"
 )
 
@@ -21,7 +22,9 @@ type epoch struct {
 	none *tls.Config // has no certificate: crypto/tls answers unrecognized_name
 	pace *rate.Limiter
 
-	ownChains [][]event.Certificate // of TLS.Certificates, described once
+	ownChains [][]event.Certificate      // of TLS.Certificates, described once
+	ownNames  []string                   // of the CAs that clients are told about
+	requests  [2]atomic.Pointer[request] // CertificateRequest of TLS 1.2 and 1.3, as sent
 
 	tickets   *ticketRing
 	checkKeys atomic.Int64 // unix time after which the ticket keys are looked at again
@@ -52,6 +55,9 @@ func newEpoch(s Settings, tickets *ticketRing, now time.Time) (*epoch, error) {
 	}
 	for i := range s.TLS.Certificates {
 		e.ownChains = append(e.ownChains, ownChain(&s.TLS.Certificates[i]))
+	}
+	if s.ClientAuth.Mode != policy.None && !s.ClientAuth.HideCAs {
+		e.ownNames = s.ClientAuth.Verifier.Roots.Subjects()
 	}
 	e.none = e.base.Clone()
 	e.none.Certificates = nil

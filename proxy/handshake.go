@@ -24,7 +24,7 @@ type hello struct {
 // heard keeps what the ClientHello said. crypto/tls calls it through
 // GetConfigForClient.
 func (s *session) heard(h *tls.ClientHelloInfo) {
-	s.tap.when.hello = time.Now()
+	s.tap.when.sawHello(s.tap.age(time.Now()))
 	s.hello = hello{
 		seen:       true,
 		serverName: h.ServerName,
@@ -52,12 +52,12 @@ func (s *session) handshake() bool {
 	s.tls = tls.Server(s.tap, s.base)
 	err := s.tls.Handshake()
 	s.tap.hush()
-	s.tap.when.finished = time.Now()
+	over := s.tap.age(time.Now())
 	if err != nil {
-		s.tap.when.finished = time.Time{}
-		s.refuse(err)
+		s.refuse(err, over)
 		return false
 	}
+	s.tap.when.finish(over, false, false)
 	s.tlsDone = true
 	cs := s.tls.ConnectionState()
 	s.settled(&cs)
@@ -91,10 +91,11 @@ func (s *session) takeHandshakePlace() bool {
 // resumed, before the client has proved at TLS 1.3 that it holds its key: what it
 // finds is kept, and said only after Finished.
 func (s *session) judge(cs tls.ConnectionState) error {
-	s.tap.when.judged = time.Now()
+	now := time.Now()
+	s.tap.when.sawJudging(s.tap.age(now))
 	s.presented = cs.PeerCertificates
-	s.decision = s.ClientAuth.Judge(&cs, s.tap.when.judged)
-	s.tap.when.decided = time.Now()
+	s.decision = s.ClientAuth.Judge(&cs, now)
+	s.tap.when.sawDecision(s.tap.age(time.Now()), len(cs.VerifiedChains) == 0 && len(cs.PeerCertificates) > 0)
 	if !s.decision.Allowed {
 		return &policy.Refused{Decision: s.decision}
 	}
@@ -106,11 +107,15 @@ func (s *session) settled(cs *tls.ConnectionState) {
 	s.state = tlsState(cs)
 	s.state.Resumption = s.resumption(cs.DidResume)
 	if len(cs.PeerCertificates) > 0 {
-		leaf := describe(cs.PeerCertificates[0])
-		s.leaf = &leaf
+		s.leaf = descriptions.of(cs.PeerCertificates[0])
 	}
 	s.inspect(cs.PeerCertificates, cs.DidResume)
 	if s.Inspect.Level >= InspectMessages {
+		if cs.DidResume && s.leaf != nil {
+			s.emit(s.about.Started.Add(s.tap.when.decided), event.ClientCertificate{
+				Chain: describeChain(cs.PeerCertificates), ChainBytes: policy.ChainSize(cs.PeerCertificates), Resumed: true,
+			})
+		}
 		s.tellVerdict()
 	}
 }
@@ -128,15 +133,19 @@ func (s *session) resumption(resumed bool) string {
 	return ""
 }
 
-// refuse tells why the handshake failed and ends the session.
-func (s *session) refuse(err error) {
+// refuse tells why the handshake failed, and when it did, and ends the session.
+func (s *session) refuse(err error, over time.Duration) {
 	if _, ended := s.ending(); ended {
 		return // cut from outside; the handshake's error follows from it
 	}
 	wire := s.inspect(chainOf(err, s.presented), false)
 	d := s.diagnose(err, &wire)
+	s.tap.when.finish(over, true, d.By == event.ClientSide)
+	d.Phases, d.Duration = s.tap.when.cut.phases(), over
 	if s.Inspect.Level >= InspectMessages && len(d.Chain) > 0 {
 		s.emit(time.Now(), event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail})
 	}
-	s.fail(d.Failure, outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: d.LibraryError})
+	if s.end(outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: d.LibraryError}) {
+		s.emit(time.Now(), event.HandshakeFailed{Failure: d.Failure})
+	}
 }

@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/hex"
 	"sync"
 	"time"
 
@@ -14,72 +16,141 @@ import (
 // transcript is what the wire said about a handshake, beside the events that were
 // made of it: the facts on which a diagnosis rests.
 type transcript struct {
-	clientAlert, serverAlert *event.Alert // the last fatal one each way, close_notify included
+	clientAlert, serverAlert *event.Alert // the last one each way that ended its side, close_notify included
 	last                     string       // the last handshake message, "ClientHello"
 	lastFromClient           string
+	modern                   bool // TLS 1.3 was chosen
 	clientSentCertificate    bool // a Certificate message, be it empty
-	serverFinished           bool // our flight was complete
+	clientWithheld           bool // … and it was
+	flightDone               bool // our first flight was complete: ServerHelloDone, or our Finished
+	serverFinished           bool
 	clientFinished           bool
+	fault                    error           // what of the client's could not be read, and where
 	partial                  tlswire.Partial // what of the client's last message had come
 	isPartial                bool
 }
+
+// What is told of one handshake. An honest one has at most some twenty messages,
+// and some five hundred records when it is cut as small as can be.
+const (
+	maxMessages = 256
+	maxRecords  = 1024
+)
 
 var transcripts = sync.Pool{New: func() any { return new(tlswire.Transcript) }}
 
 // inspect decodes the recorded handshake, tells every message of it, and
 // forgets the bytes and the secrets. It is called once, when the handshake is
 // over, well or not.
-func (s *session) inspect(peer []*x509.Certificate, resumed bool) (wire transcript) {
-	t := s.tap
-	if t.log == nil {
-		return wire
+func (s *session) inspect(peer []*x509.Certificate, resumed bool) transcript {
+	log := s.tap.log
+	if log == nil {
+		return transcript{}
 	}
+	defer s.tap.forget()
+	v := viewer{session: s, peer: peer, resumed: resumed}
+	v.omitted.Bytes = log.missing
+
 	tr := transcripts.Get().(*tlswire.Transcript)
-	tr.SetSecrets(&t.secrets)
-	v := viewer{session: s, wire: &wire, peer: peer, resumed: resumed}
-	t.log.each(func(dir chunkDir, p []byte, at time.Time) {
+	tr.SetSecrets(&log.secrets)
+	if s.Inspect.Level >= InspectRecords {
+		tr.OnRecord(v.record)
+	}
+	see := v.see
+	log.each(func(dir chunkDir, p []byte, at time.Duration) {
 		d := tlswire.ClientToServer
 		if dir == chunkOut {
 			d = tlswire.ServerToClient
 		}
-		tr.Feed(d, p, int64(at.Sub(s.about.Started)), v.see)
+		tr.Feed(d, p, int64(at), see)
 	})
-	wire.partial, wire.isPartial = tr.Stream(tlswire.ClientToServer).Partial()
+	v.wire.partial, v.wire.isPartial = tr.Stream(tlswire.ClientToServer).Partial()
+	v.wire.modern = tr.Context().Version >= tlswire.VersionTLS13
+	tr.OnRecord(nil)
 	tr.Reset()
 	transcripts.Put(tr)
-	t.secrets.Zero()
-	t.log.release()
-	t.log = nil
-	return wire
+	if v.omitted != (event.Omitted{}) {
+		s.emit(time.Now(), v.omitted)
+	}
+	return v.wire
 }
 
 // viewer makes events of the messages of one handshake.
 type viewer struct {
-	session *session
-	wire    *transcript
-	peer    []*x509.Certificate // the client's chain as crypto/tls parsed it; nil where it did not
-	resumed bool
-	hellos  int
+	session  *session
+	wire     transcript
+	peer     []*x509.Certificate // the client's chain as crypto/tls parsed it; nil where it did not
+	resumed  bool
+	hellos   int
+	messages int // told
+	records  int // told
+	omitted  event.Omitted
+}
+
+// record tells one record.
+func (v *viewer) record(r *tlswire.Record) {
+	if v.records++; v.records > maxRecords {
+		v.omitted.Records++
+		return
+	}
+	header := [...]byte{byte(r.Type), byte(r.Version >> 8), byte(r.Version), byte(r.Length >> 8), byte(r.Length)}
+	body := event.Record{
+		Direction: direction(r.Direction), ContentType: r.Type.String(), Version: r.Version.String(), Length: r.Length,
+		Encrypted: r.Encrypted, Padding: r.Padding, Offset: r.Offset, Header: hex.EncodeToString(header[:]),
+	}
+	if r.Content != 0 && r.Content != r.Type {
+		body.Content = r.Content.String()
+	}
+	v.session.emit(v.time(r.Last), body)
+}
+
+// time is when a chunk went by.
+func (v *viewer) time(at int64) time.Time { return v.session.about.Started.Add(time.Duration(at)) }
+
+func direction(d tlswire.Direction) event.Direction {
+	if d == tlswire.ServerToClient {
+		return event.Out
+	}
+	return event.In
 }
 
 // see tells one message.
 func (v *viewer) see(m *tlswire.Message) {
-	s, at := v.session, v.session.about.Started.Add(time.Duration(m.Last))
+	late := m.Kind == tlswire.KindOpaque && m.RecordType == tlswire.ApplicationDataRecord && v.wire.clientFinished
+	if m.Kind == tlswire.KindApplicationData || late {
+		return // early application data: counted by the relay, and nobody's business here
+	}
+	v.follow(m)
+	if v.messages++; v.messages > maxMessages {
+		v.omitted.Messages++
+		return
+	}
+	v.tell(m)
+}
+
+// tell makes the event of a message.
+func (v *viewer) tell(m *tlswire.Message) {
+	s, at := v.session, v.time(m.Last)
+	msg := event.Message{
+		Direction: direction(m.Direction), Type: m.Name(), Bytes: m.Length, Encrypted: m.Encrypted, Records: m.Records,
+		Padding: m.Padding, First: v.time(m.First),
+	}
+	if m.Kind == tlswire.KindHandshake && m.Type == tlswire.TypeCertificateRequest && msg.Direction == event.Out {
+		if asked := s.asked(m); asked != nil {
+			msg.Decoded = asked
+			s.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.ownNames})
+			return
+		}
+	}
 	decoded, err := m.Decode()
 	if err != nil {
-		decoded = nil
+		v.misread(m, err)
+		s.emit(at, event.OtherMessage{Message: msg})
+		return
 	}
-	msg := event.Message{
-		Direction: event.In, Type: m.Name(), Bytes: m.Length, Encrypted: m.Encrypted, Records: m.Records,
-		Padding: m.Padding, First: s.about.Started.Add(time.Duration(m.First)),
-	}
-	if m.Direction == tlswire.ServerToClient {
-		msg.Direction = event.Out
-	}
-	v.follow(m, msg.Type)
 	switch d := decoded.(type) {
 	case *tlswire.Alert:
-		v.alert(at, msg, d)
+		v.alert(at, m, msg, d)
 	case *tlswire.ClientHello:
 		s.emit(at, v.clientHello(msg, d))
 	case *tlswire.ServerHello:
@@ -88,47 +159,50 @@ func (v *viewer) see(m *tlswire.Message) {
 			Message: msg, Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Curve: keyShareGroup(d),
 			Resumed: !d.HelloRetryRequest && v.resumed, ALPN: certs.Printable(d.ApplicationProtocol), Retry: d.HelloRetryRequest,
 		})
-	case *tlswire.CertificateRequest:
-		msg.Decoded = tlswire.Own(d)
-		s.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: nameList(d.CertificateAuthorities)})
 	case *tlswire.Certificate:
 		v.certificate(at, msg, d)
 	case *tlswire.Finished:
 		msg.Decoded = d
 		s.emit(at, event.Finished{Message: msg, Established: v.wire.clientFinished && v.wire.serverFinished && s.tlsDone})
 	default:
-		if m.Kind == tlswire.KindApplicationData || m.Kind == tlswire.KindOpaque && m.RecordType == tlswire.ApplicationDataRecord && v.wire.clientFinished {
-			return // early application data: counted by the relay, and nobody's business here
-		}
 		if decoded != nil {
 			msg.Decoded = tlswire.Own(decoded)
 		}
+		v.misread(m, m.Err)
 		s.emit(at, event.OtherMessage{Message: msg})
 	}
 }
 
+// misread keeps the first thing of the client's that could not be read.
+func (v *viewer) misread(m *tlswire.Message, err error) {
+	if err != nil && v.wire.fault == nil && m.Direction == tlswire.ClientToServer {
+		v.wire.fault = err
+	}
+}
+
 // follow keeps what a diagnosis needs of the order of messages.
-func (v *viewer) follow(m *tlswire.Message, name string) {
-	w := v.wire
+func (v *viewer) follow(m *tlswire.Message) {
+	w := &v.wire
 	if m.Kind != tlswire.KindHandshake {
 		return
 	}
-	w.last = name
+	w.last = m.Name()
 	if m.Direction == tlswire.ServerToClient {
-		w.serverFinished = w.serverFinished || m.Type == tlswire.TypeFinished || m.Type == tlswire.TypeServerHelloDone
+		w.serverFinished = w.serverFinished || m.Type == tlswire.TypeFinished
+		w.flightDone = w.flightDone || w.serverFinished || m.Type == tlswire.TypeServerHelloDone
 		return
 	}
-	w.lastFromClient = name
-	w.clientSentCertificate = w.clientSentCertificate || m.Type == tlswire.TypeCertificate
+	w.lastFromClient, w.clientAlert = w.last, nil // one that goes on has not ended
 	w.clientFinished = w.clientFinished || m.Type == tlswire.TypeFinished
 }
 
 // alert tells an alert. TLS 1.3 has no levels: what is not close_notify or
 // user_canceled is fatal there (RFC 8446, Section 6).
-func (v *viewer) alert(at time.Time, msg event.Message, a *tlswire.Alert) {
+func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *tlswire.Alert) {
 	orderly := a.Description == tlswire.AlertCloseNotify || a.Description == tlswire.AlertUserCanceled
+	modern := m.Context.Version >= tlswire.VersionTLS13
 	told := event.Alert{
-		Direction: msg.Direction, Fatal: a.Level == tlswire.AlertLevelFatal && !orderly,
+		Direction: msg.Direction, Fatal: !orderly && (modern || a.Level == tlswire.AlertLevelFatal),
 		Code: uint8(a.Description), Description: a.Description.String(), Encrypted: msg.Encrypted,
 	}
 	if told.Fatal || orderly {
@@ -140,6 +214,31 @@ func (v *viewer) alert(at time.Time, msg event.Message, a *tlswire.Alert) {
 		}
 	}
 	v.session.emit(at, told)
+}
+
+// asked returns our CertificateRequest. It is the same in every handshake of a
+// version, and may name hundreds of CAs: it is decoded once.
+func (e *epoch) asked(m *tlswire.Message) *tlswire.CertificateRequest {
+	known := &e.requests[0]
+	if m.Context.Version >= tlswire.VersionTLS13 {
+		known = &e.requests[1]
+	}
+	if r := known.Load(); r != nil && bytes.Equal(r.body, m.Body) {
+		return r.decoded
+	}
+	decoded, err := m.Decode()
+	if err != nil {
+		return nil
+	}
+	r := &request{body: bytes.Clone(m.Body), decoded: tlswire.Own(decoded).(*tlswire.CertificateRequest)}
+	known.Store(r)
+	return r.decoded
+}
+
+// request is a CertificateRequest of ours.
+type request struct {
+	body    []byte
+	decoded *tlswire.CertificateRequest
 }
 
 func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.ClientHello {
@@ -187,11 +286,12 @@ func (v *viewer) certificate(at time.Time, msg event.Message, d *tlswire.Certifi
 		s.emit(at, event.ServerCertificate{Message: msg, Chain: s.shown(d)})
 		return
 	}
+	v.wire.clientSentCertificate, v.wire.clientWithheld = true, len(d.CertificateList) == 0
 	body := event.ClientCertificate{Message: msg, ChainBytes: d.Bytes()}
 	if len(v.peer) == len(d.CertificateList) {
 		body.Chain = describeChain(v.peer)
 	} else {
-		for i := range d.CertificateList {
+		for i := range d.CertificateList[:min(len(d.CertificateList), maxDescribed)] {
 			if c, err := x509.ParseCertificate(d.CertificateList[i].CertData); err == nil {
 				body.Chain = append(body.Chain, describe(c))
 			}
@@ -222,14 +322,6 @@ func keyShareGroup(h *tlswire.ServerHello) string {
 	return h.KeyShare.Group.String()
 }
 
-func nameList(names []tlswire.DistinguishedName) []string {
-	out := make([]string, len(names))
-	for i := range names {
-		out[i] = certs.Printable(names[i].String())
-	}
-	return out
-}
-
 // tellVerdict tells what was decided about the client's chain, at the time it was.
 func (s *session) tellVerdict() {
 	d := &s.decision
@@ -237,9 +329,7 @@ func (s *session) tellVerdict() {
 		return
 	}
 	body := event.Verify{Result: "ok"}
-	if from, to := s.tap.when.flightSeen, s.tap.when.decided; !from.IsZero() && to.After(from) {
-		body.Duration = to.Sub(from)
-	}
+	body.Duration = s.tap.when.decided - s.tap.when.presented
 	if !d.Verdict.OK() {
 		body.Reason, body.Detail, body.Result = faultReason(d.Verdict.Fault), d.Verdict.Detail, "failed"
 		switch {
@@ -250,9 +340,11 @@ func (s *session) tellVerdict() {
 		}
 	}
 	if len(d.Verdict.Chains) > 0 {
-		for _, c := range d.Verdict.Chains[0] {
-			body.Chain = append(body.Chain, certs.Subject(c))
+		chain := d.Verdict.Chains[0]
+		body.Chain = make([]string, len(chain))
+		for i, c := range chain {
+			body.Chain[i] = descriptions.of(c).Subject
 		}
 	}
-	s.emit(s.tap.when.decided, body)
+	s.emit(s.about.Started.Add(s.tap.when.decided), body)
 }

@@ -9,21 +9,20 @@ import (
 	"mtlsproxy/proxy/tlswire"
 )
 
-// moments are when the stages of a handshake were passed, as far as crypto/tls
-// lets one see without being changed: its callbacks, its key log and the private
-// key's signer. All are written by the handshake's goroutine.
+// moments are how far a handshake has come, and when it came there, as far as
+// crypto/tls lets one see without being changed: its reads and writes, its
+// callbacks, its key log and the private key's signer. Times count from accept.
+// All is written by the handshake's goroutine.
 type moments struct {
-	firstByte   time.Time
-	hello       time.Time // the ClientHello was understood
-	retried     time.Time // the client's answer to a HelloRetryRequest came
-	handshake   time.Time // the handshake's secrets were derived (TLS 1.3)
-	flightBegan time.Time // our flight was handed to the kernel …
-	flightSent  time.Time // … which had taken it
-	flightSeen  time.Time // the last of the client's answer came
-	judged      time.Time // VerifyConnection was called …
-	decided     time.Time // … and returned
-	finished    time.Time
-	sign        time.Duration // the private-key operation
+	cut        stretches
+	spoke      bool          // the client's first bytes came
+	understood bool          // its ClientHello was whole
+	retrying   bool          // it was asked for another
+	answered   bool          // our flight was sent
+	waited     bool          // something came back
+	presented  time.Duration // what the decision is about was there
+	decided    time.Duration // the decision about the client was made; 0 where it was not
+	sign       time.Duration // the private-key operation
 }
 
 // keyLog takes the secrets of one connection from crypto/tls, which calls it
@@ -32,8 +31,12 @@ type moments struct {
 type keyLog tap
 
 func (k *keyLog) Write(line []byte) (int, error) {
-	if k.secrets.AddLine(line) == nil && k.when.handshake.IsZero() && k.secrets.Has(tlswire.LabelServerHandshake) {
-		k.when.handshake = time.Now()
+	if k.log == nil {
+		return len(line), nil // nothing is recorded that could be read with it
+	}
+	secrets := &k.log.secrets
+	if secrets.AddLine(line) == nil && !k.when.answered && secrets.Has(tlswire.LabelServerHandshake) && !secrets.Has(tlswire.LabelServerTraffic0) {
+		k.when.sawKeys((*tap)(k).age(time.Now()))
 	}
 	return len(line), nil
 }
@@ -95,6 +98,7 @@ func resumedSecret(cs *tls.ConnectionState, state *tls.SessionState, into *tlswi
 	if n := int(b[before]); n == masterSecretLen && len(b) >= before+1+n {
 		_ = into.Set(tlswire.LabelClientRandom, b[before+1:before+1+n])
 	}
+	clear(b)
 }
 
 const masterSecretLen = 48 // bytes, RFC 5246, Section 8.1

@@ -6,63 +6,182 @@ import (
 	"mtlsproxy/proxy/event"
 )
 
-// phases cuts the time from accept to end into the stretches of the handshake. A
-// handshake that broke off ends with the phase it died in.
-func (m *moments) phases(accepted, end time.Time) []event.HandshakePhase {
-	cuts := [...]struct {
-		name  string
-		until time.Time
-	}{
-		{event.PhaseWaitHello, m.firstByte},
-		{event.PhaseReadHello, m.hello},
-		{event.PhaseRetry, m.retried},
-		{event.PhaseKeyExchange, m.handshake},
-		{event.PhaseServerAuth, m.flightBegan},
-		{event.PhaseWriteFlight, m.flightSent},
-		{event.PhaseWaitClient, m.flightSeen},
-		{event.PhaseChainVerify, m.judged},
-		{event.PhasePolicy, m.decided},
-		{event.PhaseProof, m.finished},
+// phase is one of the phases of package event, in their order.
+type phase uint8
+
+const (
+	waitHello phase = iota
+	readHello
+	retry
+	keyExchange
+	serverAuth
+	writeFlight
+	waitClient
+	chainVerify
+	decide
+	proof
+)
+
+var phaseNames = [...]string{
+	waitHello: event.PhaseWaitHello, readHello: event.PhaseReadHello, retry: event.PhaseRetry, keyExchange: event.PhaseKeyExchange,
+	serverAuth: event.PhaseServerAuth, writeFlight: event.PhaseWriteFlight, waitClient: event.PhaseWaitClient,
+	chainVerify: event.PhaseChainVerify, decide: event.PhasePolicy, proof: event.PhaseProof,
+}
+
+// stretches cut the time from accept on without gaps: each lasts from the end of
+// the one before, belongs to one phase, and follows one of another. A phase may
+// come more than once. There are at most maxStretches, as a client could cause
+// any number by sending its flight byte by byte; what comes then is added to the
+// last.
+type stretches struct {
+	until [maxStretches]time.Duration // from accept
+	phase [maxStretches]phase
+	n     int
+}
+
+const maxStretches = 16
+
+// end says that the time until now belonged to p.
+func (s *stretches) end(p phase, until time.Duration) {
+	until = max(until, s.now())
+	if s.n < maxStretches && (s.n == 0 || s.phase[s.n-1] != p) {
+		s.n++
+		s.phase[s.n-1] = p
 	}
-	out := make([]event.HandshakePhase, 0, len(cuts))
-	from, reached := accepted, 0
-	for i, c := range cuts {
-		if c.until.IsZero() || c.until.Before(from) {
-			continue
-		}
-		out = append(out, event.HandshakePhase{Name: c.name, Start: from.Sub(accepted), Duration: c.until.Sub(from)})
-		from, reached = c.until, i+1
+	s.until[s.n-1] = until
+}
+
+// now is until when the time is cut.
+func (s *stretches) now() time.Duration {
+	if s.n == 0 {
+		return 0
 	}
-	if m.finished.IsZero() && reached < len(cuts) && end.After(from) {
-		next := cuts[reached].name
-		if next == event.PhaseRetry { // there was none
-			next = event.PhaseKeyExchange
-		}
-		out = append(out, event.HandshakePhase{Name: next, Start: from.Sub(accepted), Duration: end.Sub(from)})
+	return s.until[s.n-1]
+}
+
+// last is the phase that ended last; a number that is none before the first has.
+func (s *stretches) last() phase {
+	if s.n == 0 {
+		return phase(len(phaseNames))
+	}
+	return s.phase[s.n-1]
+}
+
+// phases returns the stretches as they stand in events.
+func (s *stretches) phases() []event.HandshakePhase {
+	out := make([]event.HandshakePhase, s.n)
+	from := time.Duration(0)
+	for i := range out {
+		out[i] = event.HandshakePhase{Name: phaseNames[s.phase[i]], Start: from, Duration: s.until[i] - from}
+		from = s.until[i]
 	}
 	return out
 }
 
-// sawRead notes when bytes of the client came.
-func (m *moments) sawRead(at time.Time) {
+// sawRead notes a read of the client's bytes, or of its end: when we began to
+// wait, and until when we waited.
+func (m *moments) sawRead(began, done time.Duration) {
 	switch {
-	case m.firstByte.IsZero():
-		m.firstByte = at
-	case m.hello.IsZero() || !m.judged.IsZero():
-	case m.flightBegan.IsZero():
+	case !m.spoke:
+		m.spoke = true
+		m.cut.end(waitHello, done)
+	case !m.understood:
+		m.cut.end(readHello, done)
+	case m.retrying:
+		m.retrying = false
+		m.cut.end(retry, done)
+	case !m.answered: // the rest of a hello that came in pieces
 	default:
-		m.flightSeen = at
+		if m.waited && m.decided != 0 {
+			m.cut.end(proof, began) // the client's messages came one by one
+		}
+		m.waited = true
+		m.cut.end(waitClient, done)
 	}
 }
 
-// sawWrite notes when bytes of ours went. Of several flights, as after a
-// HelloRetryRequest, the last before the client's answer counts.
-func (m *moments) sawWrite(began, done time.Time) {
-	if m.hello.IsZero() || !m.judged.IsZero() {
-		return
+// sawHello notes that the ClientHello was understood.
+func (m *moments) sawHello(at time.Duration) {
+	m.understood = true
+	m.cut.end(readHello, at)
+}
+
+// sawKeys notes that the handshake's secrets were derived (TLS 1.3).
+func (m *moments) sawKeys(at time.Duration) { m.cut.end(keyExchange, at) }
+
+// sawWrite notes a write. The first is our flight, or a HelloRetryRequest, which
+// is written by itself; what follows the flight belongs to the proof.
+func (m *moments) sawWrite(p []byte, began, done time.Duration) {
+	switch {
+	case !m.understood || m.answered:
+	case m.retrying: // its ChangeCipherSpec
+	case isHelloRetry(p):
+		m.retrying = true
+	default:
+		m.answered = true
+		m.cut.end(serverAuth, began)
+		m.cut.end(writeFlight, done)
 	}
-	if !m.flightSeen.IsZero() {
-		m.retried, m.flightSeen = m.flightSeen, time.Time{}
+}
+
+// isHelloRetry tells whether a write of crypto/tls is a HelloRetryRequest: the
+// only ServerHello that is written alone.
+func isHelloRetry(p []byte) bool {
+	const handshake, serverHello = 22, 2 // RFC 8446, Sections 5.1 and 4
+	return len(p) > 5 && p[0] == handshake && p[5] == serverHello && len(p) == 5+int(p[3])<<8+int(p[4])
+}
+
+// sawJudging notes that the decision about the client begins. Before our flight
+// and at the end of a client's that has no certificate there was nothing to
+// verify.
+func (m *moments) sawJudging(at time.Duration) {
+	m.presented = m.cut.now()
+	switch {
+	case m.waited:
+		m.cut.end(chainVerify, at)
+	case !m.answered: // a resumed session of TLS 1.2: its ticket was opened
+		m.cut.end(keyExchange, at)
 	}
-	m.flightBegan, m.flightSent = began, done
+}
+
+// sawDecision notes that it was made, and whether the chain was verified with it.
+func (m *moments) sawDecision(at time.Duration, verified bool) {
+	m.decided = at
+	if verified {
+		m.cut.end(chainVerify, at)
+	} else {
+		m.cut.end(decide, at)
+	}
+}
+
+// finish ends the last phase. A handshake that broke off ends with the phase it
+// died in: where it was the client's doing, the one in which we waited for it.
+func (m *moments) finish(at time.Duration, failed, byClient bool) {
+	m.cut.end(m.current(failed, byClient), at)
+}
+
+// current is the phase the handshake is in.
+func (m *moments) current(failed, byClient bool) phase {
+	last := m.cut.last()
+	switch {
+	case !m.spoke:
+		return waitHello
+	case !m.understood:
+		return readHello
+	case m.retrying:
+		return retry
+	case !m.answered && (last == readHello || last == retry):
+		return keyExchange
+	case !m.answered:
+		return serverAuth
+	case !failed:
+		return proof
+	case byClient && (last == writeFlight || last == waitClient):
+		return waitClient
+	case m.decided == 0:
+		return chainVerify
+	case last == decide || last == chainVerify:
+		return last // the decision was no
+	}
+	return proof
 }

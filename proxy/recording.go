@@ -3,6 +3,8 @@ package proxy
 import (
 	"sync"
 	"time"
+
+	"mtlsproxy/proxy/tlswire"
 )
 
 type chunkDir uint8
@@ -13,60 +15,78 @@ const (
 )
 
 // chunk is one Read or Write of the handshake: where its bytes end in the
-// recording, and when it was. A read's time is when it returned, a write's when
-// it began.
+// recording, and when it was, counted from accept. A read's time is when it
+// returned, a write's when it began.
 type chunk struct {
+	at  time.Duration
+	end int32
 	dir chunkDir
-	end int
-	at  time.Time
 }
 
-// maxRecording bounds what is kept of one handshake, both directions together.
-// crypto/tls takes 64 KiB a message and 256 KiB for a Certificate; a handshake
-// that fills this is over its limits anyway.
-const maxRecording = 640 << 10 // bytes
+// What is kept of one handshake, both directions together. crypto/tls takes
+// 64 KiB a message and 256 KiB for a Certificate, so a handshake that fills
+// maxRecording is over its limits anyway. Beyond maxChunks, as a client causes
+// that sends byte by byte, chunks of one direction that follow each other become
+// one, with the time of the last: a chunk would cost more than the byte it
+// brings.
+const (
+	maxRecording = 640 << 10 // bytes
+	maxChunks    = 512
+)
 
-// recording is a handshake as it went over the wire. Nothing is parsed while it
-// is made.
+// recording is a handshake as it went over the wire, with what it takes to read
+// it. Nothing is parsed while it is made.
 type recording struct {
-	data      []byte
-	chunks    []chunk
-	truncated bool // more went by than is kept
+	data    []byte
+	chunks  []chunk
+	missing int64 // bytes that went by and were not kept
+	secrets tlswire.Secrets
 }
 
-// usualRecording is what a handshake with small certificates takes.
-const usualRecording = 8 << 10 // bytes
+// usualRecording is what a handshake with small certificates takes, and
+// largestKept what the pool takes back.
+const (
+	usualRecording = 8 << 10  // bytes
+	largestKept    = 32 << 10 // bytes
+)
 
 var recordings = sync.Pool{New: func() any {
 	return &recording{data: make([]byte, 0, usualRecording), chunks: make([]chunk, 0, 16)}
 }}
 
-// release forgets the bytes and gives the buffers back, unless they have grown
-// out of the usual.
+// release forgets the bytes and the secrets and gives the buffers back, unless
+// they have grown out of the usual.
 func (r *recording) release() {
-	if cap(r.data) > 4*usualRecording {
+	r.secrets.Zero()
+	clear(r.data)
+	if cap(r.data) > largestKept {
 		return
 	}
-	clear(r.data)
-	r.data, r.chunks, r.truncated = r.data[:0], r.chunks[:0], false
+	r.data, r.chunks, r.missing = r.data[:0], r.chunks[:0], 0
 	recordings.Put(r)
 }
 
-func (r *recording) add(dir chunkDir, p []byte, at time.Time) {
+func (r *recording) add(dir chunkDir, p []byte, at time.Duration) {
 	if keep := maxRecording - len(r.data); len(p) > keep {
-		p, r.truncated = p[:keep], true
+		r.missing += int64(len(p) - keep)
+		p = p[:keep]
 	}
 	if len(p) == 0 {
 		return
 	}
 	r.data = append(r.data, p...)
-	r.chunks = append(r.chunks, chunk{dir: dir, end: len(r.data), at: at})
+	c := chunk{dir: dir, end: int32(len(r.data)), at: at}
+	if n := len(r.chunks); n >= maxChunks && r.chunks[n-1].dir == dir {
+		r.chunks[n-1] = c
+		return
+	}
+	r.chunks = append(r.chunks, c)
 }
 
 // each calls f for every chunk in the order in which this process saw them,
 // which is the causal one.
-func (r *recording) each(f func(dir chunkDir, p []byte, at time.Time)) {
-	start := 0
+func (r *recording) each(f func(dir chunkDir, p []byte, at time.Duration)) {
+	start := int32(0)
 	for _, c := range r.chunks {
 		f(c.dir, r.data[start:c.end], c.at)
 		start = c.end

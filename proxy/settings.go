@@ -87,6 +87,7 @@ const (
 	InspectNone     Level = iota // only the outcome
 	InspectSummary               // and what was agreed on, with times
 	InspectMessages              // and every message and alert
+	InspectRecords               // and every record, without its payload
 )
 
 const defaultHandshakeTimeout = 10 * time.Second

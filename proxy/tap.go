@@ -32,11 +32,10 @@ type tap struct {
 	first []byte // read before crypto/tls was there; handed to it first
 
 	// Of the handshake; not touched once quiet.
-	log        *recording // nil where the handshake is not inspected
-	secrets    tlswire.Secrets
+	log        *recording // with its secrets; nil where the handshake is not inspected
 	when       moments
-	clearAlert uint8 // description of a fatal alert the client sent in clear, when it came alone
-	gotAlert   bool
+	clearAlert uint8 // description of the alert in clear with which the last read ended …
+	gotAlert   bool  // … if it did
 
 	session *session // whose connection it is
 }
@@ -80,12 +79,28 @@ func (t *tap) Read(p []byte) (int, error) {
 }
 
 func (t *tap) read(p []byte) (int, error) {
+	if !t.quiet.Load() {
+		return t.listen(p)
+	}
 	n, err := t.Conn.Read(p)
+	t.in.Add(int64(n))
+	if err != nil {
+		t.note(err)
+	}
+	return n, err
+}
+
+// listen reads during the handshake.
+func (t *tap) listen(p []byte) (int, error) {
+	began := time.Now()
+	n, err := t.Conn.Read(p)
+	done := time.Now()
+	t.in.Add(int64(n))
+	if n > 0 || t.when.spoke {
+		t.when.sawRead(t.age(began), t.age(done))
+	}
 	if n > 0 {
-		t.in.Add(int64(n))
-		if !t.quiet.Load() {
-			t.heard(p[:n])
-		}
+		t.heard(p[:n], done)
 	}
 	if err != nil {
 		t.note(err)
@@ -93,48 +108,68 @@ func (t *tap) read(p []byte) (int, error) {
 	return n, err
 }
 
-// heard notes what the client sent during the handshake, and asks the kernel to
+// heard keeps what the client sent during the handshake, and asks the kernel to
 // acknowledge it at once: a client that sends one small segment and waits for its
 // acknowledgment before the next would otherwise lose 40 ms.
-func (t *tap) heard(p []byte) {
-	now := time.Now()
-	t.when.sawRead(now)
+func (t *tap) heard(p []byte, at time.Time) {
 	if t.log == nil && t.session.Inspect.Level >= InspectMessages {
 		t.log = recordings.Get().(*recording) // no earlier: a silent client costs none
 	}
 	if t.log != nil {
-		t.log.add(chunkIn, p, now)
+		t.log.add(chunkIn, p, t.age(at))
 	}
-	t.gotAlert = isAlertRecord(p)
-	if t.gotAlert {
-		t.clearAlert = p[6]
-	}
+	t.clearAlert, t.gotAlert = clearAlert(p)
 	if tcp, ok := t.Conn.(*net.TCPConn); ok {
 		_ = sockopt.QuickAck(tcp)
 	}
 }
 
-// isAlertRecord tells whether p is one alert in clear and nothing else: a
-// plaintext record of two bytes. OpenSSL's clients send one like it when they
-// refuse our certificate under TLS 1.3, and crypto/tls takes it for a damaged
-// encrypted record.
-func isAlertRecord(p []byte) bool {
-	return len(p) == 7 && p[0] == byte(tlswire.AlertRecord) && p[1] == 3 && p[3] == 0 && p[4] == 2
+// age is how long after accept at is.
+func (t *tap) age(at time.Time) time.Duration { return at.Sub(t.session.about.Started) }
+
+// clearAlert returns the alert with which p ends, if it ends with one in clear
+// that ends the handshake: a plaintext record of two bytes. OpenSSL's clients send
+// one like it when they refuse our certificate under TLS 1.3, and crypto/tls takes
+// it for a damaged encrypted record. A warning that ends nothing is none of it.
+//
+// It is for handshakes that are not recorded, and so cannot be read record by
+// record.
+func clearAlert(p []byte) (description uint8, ok bool) {
+	const size = 5 + 2
+	if len(p) < size {
+		return 0, false
+	}
+	r := p[len(p)-size:]
+	if r[0] != byte(tlswire.AlertRecord) || r[1] != 3 || r[3] != 0 || r[4] != 2 {
+		return 0, false
+	}
+	level, description := tlswire.AlertLevel(r[5]), r[6]
+	orderly := description == uint8(tlswire.AlertCloseNotify)
+	return description, level == tlswire.AlertLevelFatal || orderly
 }
 
 // Write implements net.Conn.
 func (t *tap) Write(p []byte) (int, error) {
-	var before time.Time
-	loud := !t.quiet.Load()
-	if loud {
-		before = time.Now()
+	if !t.quiet.Load() {
+		return t.speak(p)
 	}
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
-	if loud && n > 0 {
-		t.when.sawWrite(before, time.Now())
+	if err != nil {
+		t.note(err)
+	}
+	return n, err
+}
+
+// speak writes during the handshake.
+func (t *tap) speak(p []byte) (int, error) {
+	began := t.age(time.Now())
+	n, err := t.Conn.Write(p)
+	t.out.Add(int64(n))
+	if n > 0 {
+		t.when.sawWrite(p[:n], began, t.age(time.Now()))
 		if t.log != nil {
-			t.log.add(chunkOut, p[:n], before)
+			t.log.add(chunkOut, p[:n], began)
 		}
 	}
 	if err != nil {
@@ -151,6 +186,15 @@ func (t *tap) note(err error) {
 		t.sawEOF.Store(true)
 	case isReset(err):
 		t.sawReset.Store(true)
+	}
+}
+
+// forget gives back what was recorded of the handshake, bytes and secrets. It
+// may be called more than once.
+func (t *tap) forget() {
+	if t.log != nil {
+		t.log.release()
+		t.log = nil
 	}
 }
 

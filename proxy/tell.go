@@ -1,14 +1,17 @@
 package proxy
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"sync"
 	"time"
 
 	"mtlsproxy/certs"
 	"mtlsproxy/policy"
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tlswire"
 )
 
 // tellEstablished says that the upstream's leg is open.
@@ -20,6 +23,7 @@ func (s *session) tellEstablished(side event.Side, conn net.Conn, at time.Time) 
 
 // tellClosed writes the last line of the journal.
 func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
+	s.tap.forget() // where the session ended before its handshake was looked at
 	s.emit(time.Now(), event.ConnClosed{
 		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: o.detail,
 		BytesIn: s.toUpstream.bytes.Load(), BytesOut: s.toClient.bytes.Load(),
@@ -42,10 +46,10 @@ func tlsState(cs *tls.ConnectionState) event.TLSState {
 		ALPN: cs.NegotiatedProtocol, Resumed: cs.DidResume,
 	}
 	if cs.CipherSuite != 0 {
-		st.Cipher = tls.CipherSuiteName(cs.CipherSuite)
+		st.Cipher = tlswire.CipherSuite(cs.CipherSuite).String()
 	}
 	if cs.CurveID != 0 {
-		st.Group = cs.CurveID.String()
+		st.Group = tlswire.NamedGroup(cs.CurveID).String()
 	}
 	return st
 }
@@ -68,18 +72,63 @@ func versionName(v uint16) string {
 	return ""
 }
 
+// maxDescribed bounds how many certificates of a chain are described: a chain
+// that is no good may have thousands.
+const maxDescribed = 16
+
 func describeChain(chain []*x509.Certificate) []event.Certificate {
-	out := make([]event.Certificate, len(chain))
-	for i, c := range chain {
-		out[i] = describe(c)
+	out := make([]event.Certificate, min(len(chain), maxDescribed))
+	for i := range out {
+		out[i] = describe(chain[i])
 	}
 	return out
 }
 
-func describe(c *x509.Certificate) event.Certificate {
+func describe(c *x509.Certificate) event.Certificate { return *descriptions.of(c) }
+
+// descriptions of certificates that came lately. Intermediates come with every
+// client and clients come back, and describing one takes more than looking it up.
+var descriptions album
+
+// album keeps descriptions of certificates by their SHA-256. It may be used
+// concurrently.
+type album struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]*event.Certificate
+}
+
+// What an album keeps: at most maxKnown descriptions, none of a certificate
+// larger than maxPortrait, whose names would fill memory.
+const (
+	maxKnown    = 512
+	maxPortrait = 4 << 10 // bytes of DER
+)
+
+// of describes c. What it returns is shared and must not be changed.
+func (a *album) of(c *x509.Certificate) *event.Certificate {
+	sum := sha256.Sum256(c.Raw)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d := a.known[sum]; d != nil {
+		return d
+	}
 	d := certs.Describe(c)
-	return event.Certificate{
+	e := &event.Certificate{
 		Subject: d.Subject, Issuer: d.Issuer, Serial: d.Serial, NotBefore: d.NotBefore, NotAfter: d.NotAfter,
 		SHA256: d.SHA256, SANs: d.SANs, EKU: d.EKU, Key: d.KeyType,
 	}
+	if len(c.Raw) > maxPortrait {
+		return e
+	}
+	if a.known == nil {
+		a.known = make(map[[sha256.Size]byte]*event.Certificate)
+	}
+	for old := range a.known { // any one, when there are too many
+		if len(a.known) < maxKnown {
+			break
+		}
+		delete(a.known, old)
+	}
+	a.known[sum] = e
+	return e
 }

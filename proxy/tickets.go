@@ -105,8 +105,8 @@ func (s *session) unwrapSession(ticket []byte, cs tls.ConnectionState) (*tls.Ses
 		return nil, err
 	}
 	s.ticketOpened = true
-	if s.Inspect.Level >= InspectMessages {
-		resumedSecret(&cs, state, &s.tap.secrets)
+	if log := s.tap.log; log != nil {
+		resumedSecret(&cs, state, &log.secrets)
 	}
 	return state, nil
 }

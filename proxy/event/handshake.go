@@ -6,7 +6,8 @@ import (
 )
 
 // HandshakePhase is one stretch of the handshake's time. The stretches follow each
-// other without gaps, from accept on.
+// other without gaps, from accept on. A phase may come more than once, as when the
+// client's messages come one by one.
 type HandshakePhase struct {
 	Name     string        `json:"name"` // see the Phase constants
 	Start    time.Duration `json:"start_ns"`
@@ -28,8 +29,16 @@ const (
 )
 
 func appendPhases(dst []slog.Attr, phases []HandshakePhase, sign time.Duration) []slog.Attr {
-	for _, p := range phases {
-		dst = append(dst, ms("phase."+p.Name+"_ms", p.Duration))
+	for i, p := range phases {
+		total, told := p.Duration, false
+		for j, other := range phases { // a phase may come more than once; a key may not
+			if j != i && other.Name == p.Name {
+				total, told = total+other.Duration, told || j < i
+			}
+		}
+		if !told {
+			dst = append(dst, ms("phase."+p.Name+"_ms", total))
+		}
 	}
 	if sign > 0 {
 		dst = append(dst, ms("phase.sign_ms", sign))

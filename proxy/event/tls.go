@@ -86,6 +86,9 @@ func (OtherMessage) Level() Level { return Phase }
 // AppendAttrs implements [Body].
 func (b OtherMessage) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = b.Message.appendAttrs(dst)
+	if _, named := otherNames[b.Type]; !named {
+		dst = text(dst, "message", b.Type) // one of an event type of its own, but not to be decoded
+	}
 	switch m := b.Decoded.(type) {
 	case *tlswire.EncryptedExtensions:
 		dst = text(dst, "tls.next_protocol", m.ApplicationProtocol)

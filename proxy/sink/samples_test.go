@@ -86,6 +86,8 @@ var samples = []struct {
 	{conn, event.Verify{Result: "failed", Reason: event.ClientCertExpired, Detail: "expired 1 day ago"}},
 	{conn, event.Finished{Message: event.Message{Direction: event.In, Bytes: 32, Encrypted: true, Records: 1}, Established: true}},
 	{conn, event.OtherMessage{Message: event.Message{Direction: event.Out, Type: "EncryptedExtensions", Bytes: 6, Encrypted: true, Records: 1}}},
+	{conn, event.Record{Direction: event.Out, ContentType: "application_data", Content: "handshake", Version: "TLS 1.2", Length: 58, Encrypted: true, Offset: 133, Header: "170303003a"}},
+	{conn, event.Omitted{Messages: 40, Records: 2000, Bytes: 1 << 20}},
 	{conn, event.PolicyDecision{Action: "allow", Rule: "team", Enforcement: "enforce", Auth: "verified"}},
 	{conn, event.Alert{Direction: event.Out, Fatal: true, Code: 48, Description: "unknown_ca", Encrypted: true, Delivered: "acked"}},
 	{conn, event.Alert{Direction: event.In, Code: 0, Description: "close_notify", Encrypted: true}},
