@@ -87,6 +87,56 @@ func TestCodePointForms(t *testing.T) {
 	}
 }
 
+// codeForms checks that a type's methods agree with each other.
+func codeForms[T interface {
+	~uint8 | ~uint16
+	Name() string
+	String() string
+	MarshalJSON() ([]byte, error)
+}](t *testing.T, codes ...T) {
+	t.Helper()
+	for _, c := range codes {
+		text, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back T
+		if err := json.Unmarshal(text, &back); err != nil || back != c {
+			t.Errorf("%T: %d came back from %s as %d, %v", c, c, text, back, err)
+		}
+		if c.Name() == "" || c.Name() != "GREASE" && c.String() != c.Name() {
+			t.Errorf("%T: %d is named %q, %q", c, c, c.Name(), c)
+		}
+	}
+}
+
+func TestEveryCodePointTypeHasItsForms(t *testing.T) {
+	codeForms(t, AlertRecord, HeartbeatRecord)
+	codeForms(t, TypeHelloRequest, TypeMessageHash)
+	codeForms(t, VersionTLS13, Version(0x0a0a))
+	codeForms(t, AlertLevelFatal)
+	codeForms(t, AlertCloseNotify, AlertECHRequired)
+	codeForms(t, GroupX25519, NamedGroup(0x3a3a))
+	codeForms(t, SignatureScheme(0x0804), SignatureScheme(0x5a5a))
+	codeForms(t, ExtServerName, ExtECHOuterExtensions, ExtensionType(0x6a6a))
+	codeForms(t, TLS_CHACHA20_POLY1305_SHA256, TLS_FALLBACK_SCSV)
+	codeForms(t, PSKKeyExchangeMode(1), PSKKeyExchangeMode(0x0b))
+	codeForms(t, CertificateCompressionAlgorithm(2))
+	codeForms(t, ECPointFormat(0))
+	codeForms(t, ECCurveType(3))
+	codeForms(t, ClientCertificateType(64))
+	codeForms(t, CertificateType(2))
+	codeForms(t, CertificateStatusType(1))
+	codeForms(t, ECHClientHelloType(0))
+	codeForms(t, HPKEKDF(1))
+	codeForms(t, HPKEAEAD(3))
+	codeForms(t, CompressionMethod(0))
+	codeForms(t, KeyUpdateRequest(1))
+	if !TLS_FALLBACK_SCSV.IsSCSV() || TLS_AES_128_GCM_SHA256.IsSCSV() || GroupX25519.IsPostQuantum() || !NamedGroup(0x3a3a).IsGREASE() {
+		t.Error("a predicate is wrong")
+	}
+}
+
 func TestCodePointFromJSON(t *testing.T) {
 	for _, tt := range []struct {
 		in   string

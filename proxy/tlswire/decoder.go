@@ -111,7 +111,7 @@ func (s *span) bytes() []byte { return s.take("", s.end-s.pos) }
 // done fails if something is left.
 func (s *span) done(field string) {
 	if s.more() {
-		s.d.fail(field, s.pos, strconv.Itoa(s.end-s.pos)+" bytes left over")
+		s.d.fail(field, s.pos, "bytes left over: "+strconv.Itoa(s.end-s.pos))
 	}
 }
 

@@ -112,6 +112,7 @@ func bodies(t testing.TB) []Message {
 
 // handMade are messages that no fixture has.
 var handMade = []Message{
+	{Type: TypeClientHello, Body: []byte(allExtensions)},
 	{Type: TypeHelloRequest, Context: Context{Version: VersionTLS12}},
 	{Type: TypeEndOfEarlyData, Context: Context{Version: VersionTLS13}},
 	{Type: TypeKeyUpdate, Body: []byte{1}, Context: Context{Version: VersionTLS13}},
