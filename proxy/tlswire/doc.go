@@ -42,6 +42,14 @@
 // Session tickets, PSK identities and binders, key shares, verify_data and
 // signatures are shown as lengths only; no decoded message holds them.
 //
+// # JSON
+//
+// Messages marshal with the field names of their RFC and no others. A code
+// point is an object with its number and, if it has one, its IANA name:
+// {"code":4865,"name":"TLS_AES_128_GCM_SHA256"}; those of RFC 8701 are named
+// GREASE. Lengths are in bytes, with a key that ends in _length. The random,
+// DER and the octets of names are left out.
+//
 // # Ownership
 //
 // A [Message] and its Body are valid until the callback returns. A decoded

@@ -41,6 +41,7 @@ func TestMalformedStream(t *testing.T) {
 	}{
 		{"record too long", "\x16\x03\x03\x48\x01", ">Malformed(tls: record length 18433 exceeds 18432)"},
 		{"second record too long", alert + "\x16\x03\x03\xff\xff", ">Alert(handshake_failure) >Malformed(tls: record length 65535 exceeds 18432)"},
+		{"SSLv2 record too long", "\xff\xff\x01\x03\x01", ">Malformed(tls: SSLv2 record length 32767 exceeds 18432)"},
 		{"unknown record type", alert + "\x19\x03\x03\x00\x00", ">Alert(handshake_failure) >Malformed(tls: record type 25 is unknown)"},
 		{"unknown record version", alert + "\x16\x02\x03\x00\x00", ">Alert(handshake_failure) >Malformed(tls: record version 0x0203 is not TLS)"},
 		{"client_hello too long", record(HandshakeRecord, "\x01\x01\x00\x01"), ">Malformed(tls: handshake message client_hello length 65537 exceeds 65536)"},

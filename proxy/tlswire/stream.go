@@ -93,8 +93,8 @@ func (s *Stream) Err() error {
 var errUndecryptable = errors.New("tls: record does not decrypt")
 
 func (s *Stream) reset() {
-	clear(s.plain)
-	clear(s.pending)
+	clear(s.plain[:cap(s.plain)])
+	clear(s.pending[:cap(s.pending)])
 	*s = Stream{buf: retain(s.buf), plain: retain(s.plain), pending: retain(s.pending)}
 }
 
@@ -197,7 +197,11 @@ func (s *Stream) recordSize(b []byte) int {
 	if !s.begun {
 		switch c := Classify(b); {
 		case c.Protocol == ProtocolSSLv2 && s.dir == ClientToServer && !c.More:
-			return 2 + int(b[0]&0x7f)<<8 + int(b[1])
+			if s.rec.length = int(b[0]&0x7f)<<8 | int(b[1]); s.rec.length > MaxRecord {
+				s.fail(exceeds("SSLv2 record length", s.rec.length, MaxRecord))
+				return 0
+			}
+			return 2 + s.rec.length
 		case c.More:
 			return 0
 		case c.Protocol != ProtocolTLS:
