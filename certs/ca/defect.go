@@ -1,13 +1,9 @@
 package ca
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"time"
@@ -15,10 +11,12 @@ import (
 	"mtlsproxy/certs"
 )
 
-// A Defect is one way in which a certificate is wrong on purpose.
+// A Defect names one way in which a certificate is wrong on purpose. All of them
+// are in the [Catalogue].
 type Defect string
 
-// The defects. Each certificate has the one and is good otherwise.
+// The defects that people meet most. Each certificate has the one and is good
+// otherwise.
 const (
 	Expired        Defect = "expired"         // ended a day ago
 	NotYetValid    Defect = "future"          // begins in a day
@@ -29,7 +27,7 @@ const (
 	NoIntermediate Defect = "no_intermediate" // good, and the issuing CA is not sent along
 )
 
-// Defects returns all defects.
+// Defects returns the defects that have a name here; [Catalogue] has all.
 func Defects() []Defect {
 	return []Defect{Expired, NotYetValid, WrongEKU, OtherCA, SameNameCA, SelfSigned, NoIntermediate}
 }
@@ -37,103 +35,44 @@ func Defects() []Defect {
 // Fault returns what a verifier that trusts the authority must find, given that
 // it has seen a complete chain before ([certs.Intermediates]).
 func (d Defect) Fault() certs.Fault {
-	switch d {
-	case Expired:
-		return certs.CertExpired
-	case NotYetValid:
-		return certs.CertNotYetValid
-	case WrongEKU:
-		return certs.CertWrongUsage
-	case OtherCA:
-		return certs.CAUnknown
-	case SameNameCA:
-		return certs.CARegenerated
-	case SelfSigned:
-		return certs.CertSelfSigned
-	case NoIntermediate:
-		return certs.ChainIncomplete
+	c, err := Lookup(d)
+	if err != nil {
+		return certs.None
 	}
-	return certs.None
+	return c.Fault()
 }
 
 // Defective issues what r asks for with one defect. The dates of r are not
 // looked at. It is made with crypto/x509 directly: a signer that refuses
 // mistakes cannot make them.
 //
-// [NoIntermediate] fails with [ErrBadRequest] for an authority without an
-// issuing CA.
+// A case that cannot be made ([Authority.Specimen] says when), and one that
+// crypto/x509 cannot parse, fails with [ErrBadRequest]; the latter is what
+// [Authority.Specimen] returns in DER.
 func (a *Authority) Defective(d Defect, r Request) (*Issued, error) {
-	s, err := r.subject()
+	r.NotBefore, r.NotAfter = time.Time{}, time.Time{}
+	s, err := a.Specimen(d, r)
 	if err != nil {
 		return nil, err
 	}
-	key, err := r.KeyAlgo.generate()
-	if err != nil {
-		return nil, err
-	}
-	now := a.now()
-	const day = 24 * time.Hour
-	notBefore, notAfter := ValidFor(now, day)
-	if notAfter.After(a.issuer.NotAfter) {
-		notAfter = a.issuer.NotAfter
-	}
-	from := a
-	switch d {
-	case Expired:
-		notBefore, notAfter = notBefore.Add(-2*day), notBefore.Add(-day)
-	case NotYetValid:
-		notBefore, notAfter = notBefore.Add(clockSkew+day), notBefore.Add(clockSkew+2*day)
-	case WrongEKU:
-		if s.usage == Both {
-			return nil, bad("a certificate for both sides has no wrong usage")
+	out := &Issued{Key: s.Key, Root: a.root}
+	for _, der := range s.Chain {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, bad("the defect %s is one that cannot be parsed again: %v", d, err)
 		}
-		s.usage ^= Both
-	case OtherCA:
-		from, err = a.twin("Other Root", "Other Issuing")
-	case SameNameCA:
-		from, err = a.twin(a.root.Subject.CommonName, a.issuer.Subject.CommonName)
-	case SelfSigned:
-		from = nil
-	case NoIntermediate:
-		if a.issuer == a.root {
-			return nil, bad("without an issuing CA none can be missing")
-		}
-	default:
-		return nil, bad("unknown defect %q", d)
+		out.Chain = append(out.Chain, c)
 	}
-	if err != nil {
-		return nil, err
-	}
-	cert, err := from.signRaw(s.template(notBefore, notAfter), key)
-	if err != nil {
-		return nil, fmt.Errorf("making the defect %s: %w", d, err)
-	}
-	out := &Issued{Cert: cert, Chain: []*x509.Certificate{cert}, Root: cert, Key: key}
-	if from != nil {
-		out.Root = from.root
-		if d != NoIntermediate {
-			out.Chain = from.chain(cert)
+	out.Cert = out.Chain[0]
+	switch {
+	case s.Case.Defect == SelfSigned:
+		out.Root = out.Cert
+	case s.otherRoot != nil:
+		if out.Root, err = x509.ParseCertificate(s.otherRoot); err != nil {
+			return nil, fmt.Errorf("the root of the defect %s: %w", d, err)
 		}
 	}
 	return out, nil
-}
-
-// twin makes another authority of the same shape under the given names.
-func (a *Authority) twin(rootName, issuingName string) (*Authority, error) {
-	p := profile{usages: []string{"cert sign", "crl sign"}, isCA: true, pathLen: -1, notBefore: a.root.NotBefore, notAfter: a.root.NotAfter}
-	b := &Authority{now: a.now}
-	var err error
-	if b.root, b.rootKey, err = newCA(nil, nil, rootName, "", p); err != nil {
-		return nil, err
-	}
-	b.issuer, b.key = b.root, b.rootKey
-	if a.issuer != a.root {
-		p.pathLen = 0
-		if b.issuer, b.key, err = newCA(b.root, b.rootKey, issuingName, "", p); err != nil {
-			return nil, err
-		}
-	}
-	return b.ready()
 }
 
 // template is the certificate that Issue would ask for.
@@ -164,29 +103,4 @@ func (s *subject) template(notBefore, notAfter time.Time) *x509.Certificate {
 		}
 	}
 	return t
-}
-
-// signRaw signs a template as it is; a nil authority means that the
-// certificate signs itself.
-func (a *Authority) signRaw(t *x509.Certificate, key crypto.Signer) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 158))
-	if err != nil {
-		return nil, err
-	}
-	t.SerialNumber = serial.Add(serial, big.NewInt(1))
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	id := sha256.Sum256(spki)
-	t.SubjectKeyId = id[:20]
-	parent, signer := t, key
-	if a != nil {
-		parent, signer = a.issuer, a.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, key.Public(), signer)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
 }
