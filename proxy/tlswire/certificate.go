@@ -51,7 +51,7 @@ func (c *Certificate) Decode(body []byte, version Version) error {
 			count.vec16("extensions")
 		}
 	}
-	if d.err != nil {
+	if list.limit("certificate_list", n, MaxElements); d.err != nil {
 		return d.err
 	}
 	c.CertificateList = make([]CertificateEntry, n)

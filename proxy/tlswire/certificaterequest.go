@@ -90,7 +90,7 @@ func distinguishedNames(s *span) []DistinguishedName {
 	for c := list; c.more(); n++ {
 		c.vec16("authorities")
 	}
-	if s.d.err != nil || n == 0 {
+	if n = s.limit("authorities", n, MaxNames); n == 0 {
 		return nil
 	}
 	names := make([]DistinguishedName, 0, n)

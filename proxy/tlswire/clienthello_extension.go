@@ -99,7 +99,7 @@ func (h *ClientHello) keyShare(s *span) {
 		c.u16("group")
 		c.vec16("key_exchange")
 	}
-	if n == 0 || s.d.err != nil {
+	if n = s.limit("client_shares", n, MaxElements); n == 0 {
 		return // an empty list asks for a HelloRetryRequest: RFC 8446, Section 4.2.8
 	}
 	h.KeyShare = make([]KeyShareEntry, 0, n)
@@ -115,13 +115,13 @@ func (h *ClientHello) preSharedKey(s *span) {
 	psks := &OfferedPSKs{}
 	identities := s.vec16("identities")
 	identities.nonEmpty("identities")
-	for identities.more() {
+	for identities.more() && s.limit("identities", len(psks.Identities)+1, MaxElements) > 0 {
 		id := identities.vec16("identity")
 		psks.Identities = append(psks.Identities, PSKIdentity{id.len(), identities.u32("obfuscated_ticket_age")})
 	}
 	binders := s.vec16("binders")
 	binders.nonEmpty("binders")
-	for binders.more() {
+	for binders.more() && s.limit("binders", len(psks.BinderLengths)+1, MaxElements) > 0 {
 		binder := binders.vec8("binder")
 		psks.BinderLengths = append(psks.BinderLengths, binder.len())
 	}

@@ -127,6 +127,18 @@ func (s *span) even(field string) int {
 	return s.len() / 2
 }
 
+// limit fails if a list has more elements than are read, and returns their
+// number, or 0 after any failure.
+func (s *span) limit(field string, n, limit int) int {
+	if s.d.err == nil && n > limit {
+		s.d.fail(field, s.pos, exceeds("number of elements", n, limit))
+	}
+	if s.d.err != nil {
+		return 0
+	}
+	return n
+}
+
 // nonEmpty fails if a vector that must not be empty is.
 func (s *span) nonEmpty(field string) {
 	if s.d.err == nil && s.len() == 0 {
@@ -136,7 +148,7 @@ func (s *span) nonEmpty(field string) {
 
 // codes16 reads a vector of 2-byte code points to its end.
 func codes16[T ~uint16](s span, field string) []T {
-	n := s.even(field)
+	n := s.limit(field, s.even(field), MaxElements)
 	if n == 0 {
 		return nil
 	}

@@ -34,7 +34,8 @@ type extensionBlock struct {
 // extensions begins an extension block, whose list reuses that of the caller.
 func (s *span) extensions(list []Extension) extensionBlock {
 	block := s.vec16("extensions")
-	if n := countExtensions(block); cap(list) < n {
+	n := block.limit("extensions", countExtensions(block), MaxElements)
+	if cap(list) < n {
 		list = make([]Extension, 0, n)
 	}
 	return extensionBlock{block: block, list: list}
@@ -119,7 +120,7 @@ func protocolNameList(s *span, field string) []string {
 	for c := list; c.more(); n++ {
 		c.vec8(field)
 	}
-	if s.d.err != nil || n == 0 {
+	if n = s.limit(field, n, MaxElements); n == 0 {
 		return nil
 	}
 	names := make([]string, 0, n)

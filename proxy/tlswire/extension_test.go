@@ -217,6 +217,38 @@ func TestServerMessagesWithEveryExtension(t *testing.T) {
 	}
 }
 
+// No list grows beyond its limit, whatever a message of the longest kind holds.
+func TestLongListsAreErrors(t *testing.T) {
+	const n = 600
+	repeat := func(s string) string { return strings.Repeat(s, n) }
+	psk := vec16(repeat(vec16("i")+"\x00\x00\x00\x00")) + vec16(repeat(vec8("b")))
+	for name, body := range map[string]string{
+		"cipher_suites":   "\x03\x03" + strings.Repeat("r", 32) + "\x00" + vec16(repeat("\x13\x01")) + vec8("\x00"),
+		"extensions":      handMadeClientHello(repeat(ext(0x1234, ""))),
+		"groups":          handMadeClientHello(ext(ExtSupportedGroups, vec16(repeat("\x00\x1d")))),
+		"schemes":         handMadeClientHello(ext(ExtSignatureAlgorithms, vec16(repeat("\x04\x03")))),
+		"protocols":       handMadeClientHello(ext(ExtALPN, vec16(repeat(vec8("h"))))),
+		"key shares":      handMadeClientHello(ext(ExtKeyShare, vec16(repeat("\x00\x1d"+vec16("k"))))),
+		"pre-shared keys": handMadeClientHello(ext(ExtPreSharedKey, psk)),
+		"authorities":     handMadeClientHello(ext(ExtCertificateAuthorities, vec16(strings.Repeat("\x00\x00", 5000)))),
+	} {
+		h := &ClientHello{}
+		err := h.Decode([]byte(body))
+		if err == nil || !strings.Contains(err.Error(), "number of elements") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(h.CipherSuites)+len(h.SupportedGroups)+len(h.SignatureAlgorithms)+len(h.ApplicationProtocols)+len(h.KeyShare)+len(h.CertificateAuthorities)+len(h.Extensions) > 10 || h.PreSharedKey != nil {
+			t.Errorf("%s: %+v", name, h)
+		}
+	}
+	chain := repeat("\x00\x00\x01c")
+	body := string([]byte{0, byte(len(chain) >> 8), byte(len(chain))}) + chain
+	c := &Certificate{}
+	if err := c.Decode([]byte(body), VersionTLS12); err == nil || len(c.CertificateList) > 0 {
+		t.Errorf("certificates: %v, %d", err, len(c.CertificateList))
+	}
+}
+
 func TestDecodeErrorSaysWhere(t *testing.T) {
 	for _, tt := range []struct{ body, want string }{
 		{"\x03", "tls: ClientHello.legacy_version at byte 0: needs 2 bytes, has 1"},

@@ -16,6 +16,15 @@ const (
 	MaxCertificateMessage = 256 << 10
 )
 
+// What one decoded message may hold, in elements of each list. A list that is
+// longer is an error, so that a message of 64 KiB cannot become megabytes of
+// structures and text. Nobody means one: scanners offer some 400 suites.
+const (
+	MaxElements = 512
+	// MaxNames is the limit for lists of certificate authorities.
+	MaxNames = 4096
+)
+
 const (
 	recordHeaderLen    = 5
 	handshakeHeaderLen = 4

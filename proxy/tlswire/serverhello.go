@@ -121,7 +121,7 @@ func (h *ServerHello) extension(t ExtensionType, s *span) {
 	case ExtSessionTicket:
 		h.SessionTicket = true
 	case ExtNextProtocolNegotiation:
-		for s.more() {
+		for s.more() && s.limit("next_protocol_negotiation", len(h.NextProtocols)+1, MaxElements) > 0 {
 			name := s.vec8("next_protocol_negotiation")
 			h.NextProtocols = append(h.NextProtocols, string(name.bytes()))
 		}

@@ -29,7 +29,7 @@ func (h *SSLv2ClientHello) Decode(body []byte) error {
 	if d.err == nil && specs%3 != 0 {
 		d.fail("cipher_specs", list.pos, "length is not a multiple of 3")
 	}
-	if d.err == nil && specs > 0 {
+	if list.limit("cipher_specs", specs/3, MaxElements) > 0 {
 		h.CipherSpecs = make([]uint32, 0, specs/3)
 	}
 	for list.more() {
