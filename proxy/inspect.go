@@ -31,10 +31,10 @@ type transcript struct {
 }
 
 // What is told of one handshake. An honest one has at most some twenty messages,
-// and some five hundred records when it is cut as small as can be.
+// and some two thousand records when a large ClientHello comes byte by byte.
 const (
 	maxMessages = 256
-	maxRecords  = 1024
+	maxRecords  = 4096
 )
 
 var transcripts = sync.Pool{New: func() any { return new(tlswire.Transcript) }}
