@@ -254,4 +254,3 @@ func BenchmarkLadder(b *testing.B) {
 		dst = AppendLadder(dst[:0], d, LadderOptions{})
 	}
 }
-

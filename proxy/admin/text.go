@@ -118,28 +118,28 @@ func shorten(s string, width int, more string) string {
 	return head + more
 }
 
-// wrap breaks s into lines of at most width cells, at spaces where it can.
+// wrap breaks s into lines of at most width cells, at blanks where it can.
 func wrap(s string, width int) []string {
 	width = max(width, 2)
 	var lines []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		if line != "" && cells(line)+1+cells(word) > width {
-			lines = append(lines, line)
-			line = ""
-		}
-		if line != "" {
-			line += " " + word
+	line, used := "", 0
+	for word := range strings.FieldsSeq(s) {
+		n := cells(word)
+		if used > 0 && used+1+n <= width {
+			line, used = line+" "+word, used+1+n
 			continue
 		}
-		for cells(word) > width {
+		if used > 0 {
+			lines = append(lines, line)
+		}
+		for n > width {
 			head, tail := cut(word, width)
 			lines = append(lines, head)
-			word = tail
+			word, n = tail, n-cells(head)
 		}
-		line = word
+		line, used = word, n
 	}
-	if line != "" {
+	if used > 0 {
 		lines = append(lines, line)
 	}
 	return lines
