@@ -136,7 +136,7 @@ func signCA(issuer *x509.Certificate, issuerKey, key crypto.Signer, commonName s
 	if parent == nil {
 		parent = cert
 	}
-	if err := compareCA(cert, parent, key, commonName, p); err != nil {
+	if err := compareCA(cert, parent, key.Public(), commonName, p); err != nil {
 		return nil, err
 	}
 	return cert, nil

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,22 +66,27 @@ func (b logBridge) Emerg(msg string)   { b.log("error", msg) }
 type profile struct {
 	usages              []string // cfssl's names; every one must be known to it
 	isCA                bool
-	pathLen             int             // with isCA; Unlimited is no limit
-	constraints         *pkix.Extension // with isCA; nil is none
+	pathLen             int // with isCA; Unlimited is no limit
 	notBefore, notAfter time.Time
+
+	name       *pkix.Name       // in place of the request's subject; nil with isCA
+	extensions []pkix.Extension // alternative names, name constraints
+	crl, ocsp  []string         // one each at most
+	issuerURLs []string
 }
 
 // signing turns p into a cfssl policy. The whitelist names what is taken from
-// the request: never extensions, so that a request cannot grant itself usages
-// (CopyExtensions of cfssl 1.6 would let it replace the profile's).
+// the request: the key, and a CA's subject, which is of our making. Never
+// extensions, so that a request cannot grant itself usages (CopyExtensions of
+// cfssl 1.6 would let it replace the profile's).
 func (p profile) signing() (*config.Signing, error) {
 	sp := &config.SigningProfile{
-		Usage:  p.usages,
-		Expiry: p.notAfter.Sub(p.notBefore), // only looked at for being set: the dates are explicit
-		CSRWhitelist: &config.CSRWhitelist{
-			Subject: true, PublicKeyAlgorithm: true, PublicKey: true, SignatureAlgorithm: true,
-			DNSNames: true, IPAddresses: true, EmailAddresses: true, URIs: true,
-		},
+		Usage:        p.usages,
+		Expiry:       p.notAfter.Sub(p.notBefore), // only looked at for being set: the dates are explicit
+		CSRWhitelist: &config.CSRWhitelist{Subject: p.name == nil, PublicKeyAlgorithm: true, PublicKey: true, SignatureAlgorithm: true},
+		IssuerURL:    p.issuerURLs,
+		OCSP:         strings.Join(p.ocsp, ""),
+		CRL:          strings.Join(p.crl, ""),
 	}
 	if sp.Expiry <= 0 {
 		sp.Expiry = time.Second // an inverted validity is the caller's decision
@@ -88,8 +94,11 @@ func (p profile) signing() (*config.Signing, error) {
 	if p.isCA {
 		sp.CAConstraint = config.CAConstraint{IsCA: true, MaxPathLen: max(0, p.pathLen), MaxPathLenZero: p.pathLen == 0}
 	}
-	if p.constraints != nil {
-		sp.ExtensionWhitelist = map[string]bool{p.constraints.Id.String(): true}
+	if len(p.extensions) > 0 {
+		sp.ExtensionWhitelist = make(map[string]bool)
+	}
+	for _, e := range p.extensions {
+		sp.ExtensionWhitelist[e.Id.String()] = true
 	}
 	// cfssl passes over usages that it does not know.
 	if _, _, unknown := sp.Usages(); len(unknown) > 0 {
@@ -132,8 +141,11 @@ func sign(issuer *x509.Certificate, key crypto.Signer, request []byte, p profile
 		// No Hosts: cfssl guesses their kind. No Profile: an unknown name would
 		// silently mean the default.
 		r := signer.SignRequest{Request: string(request), NotBefore: p.notBefore, NotAfter: p.notAfter}
-		if e := p.constraints; e != nil {
-			r.Extensions = []signer.Extension{{ID: config.OID(e.Id), Critical: e.Critical, Value: hex.EncodeToString(e.Value)}}
+		if p.name != nil {
+			r.Subject = subjectFor(p.name)
+		}
+		for _, e := range p.extensions {
+			r.Extensions = append(r.Extensions, signer.Extension{ID: config.OID(e.Id), Critical: e.Critical, Value: hex.EncodeToString(e.Value)})
 		}
 		out, err = s.Sign(r)
 		return err
@@ -146,6 +158,24 @@ func sign(issuer *x509.Certificate, key crypto.Signer, request []byte, p profile
 		return nil, errors.New("signing: the result is not PEM")
 	}
 	return x509.ParseCertificate(block.Bytes)
+}
+
+// extKeyUsage returns the extended usages that the profile asks for, in its order.
+func (p profile) extKeyUsage() (out []x509.ExtKeyUsage) {
+	for _, name := range p.usages {
+		if u, is := config.ExtKeyUsage[name]; is {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// subjectFor writes a name as cfssl has it: at most one value an attribute.
+func subjectFor(n *pkix.Name) *signer.Subject {
+	return &signer.Subject{CN: n.CommonName, Names: []csr.Name{{
+		C: strings.Join(n.Country, ""), ST: strings.Join(n.Province, ""), L: strings.Join(n.Locality, ""),
+		O: strings.Join(n.Organization, ""), OU: strings.Join(n.OrganizationalUnit, ""),
+	}}}
 }
 
 // guard runs a call into cfssl. Whatever happens in there, the caller gets an

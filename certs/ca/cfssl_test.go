@@ -35,7 +35,7 @@ func TestPitfallsOfTheSigningLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := (&subject{usage: Client}).compare(c, a.issuer, key, p); err != nil {
+		if err := (&subject{usage: Client}).compare(c, a.issuer, key.Public(), p); err != nil {
 			t.Error(err)
 		}
 	})
@@ -60,19 +60,21 @@ func TestPitfallsOfTheSigningLibrary(t *testing.T) {
 		i := mustIssue(t, a, Request{Name: "a.test", Usage: Client, NotBefore: now, NotAfter: now.Add(time.Minute)})
 		p := profile{usages: []string{"digital signature", "client auth"}, notBefore: now, notAfter: now.Add(time.Minute)}
 		good := subject{commonName: "a.test", sans: []SAN{{DNS, "a.test"}}, usage: Client}
-		if err := good.compare(i.Cert, a.issuer, i.Key, p); err != nil {
+		if err := good.compare(i.Cert, a.issuer, i.Key.Public(), p); err != nil {
 			t.Fatal(err)
 		}
 		other := mustIssue(t, a, Request{Name: "b"})
 		for name, err := range map[string]error{
-			"another name":   (&subject{commonName: "a.test", sans: []SAN{{DNS, "b.test"}}, usage: Client}).compare(i.Cert, a.issuer, i.Key, p),
-			"another kind":   (&subject{commonName: "a.test", sans: []SAN{{URI, "a.test"}}, usage: Client}).compare(i.Cert, a.issuer, i.Key, p),
-			"another usage":  (&subject{commonName: "a.test", sans: good.sans, usage: Server}).compare(i.Cert, a.issuer, i.Key, p),
-			"another key":    good.compare(i.Cert, a.issuer, other.Key, p),
-			"another end":    good.compare(i.Cert, a.issuer, i.Key, profile{usages: p.usages, notBefore: now, notAfter: now.Add(time.Hour)}),
-			"another KU":     good.compare(i.Cert, a.issuer, i.Key, profile{usages: []string{"cert sign"}, notBefore: now, notAfter: p.notAfter}),
-			"another issuer": good.compare(i.Cert, other.Cert, i.Key, p),
-			"a CA":           good.compare(a.root, a.root, i.Key, p),
+			"another name":    (&subject{commonName: "a.test", sans: []SAN{{DNS, "b.test"}}, usage: Client}).compare(i.Cert, a.issuer, i.Key.Public(), p),
+			"another kind":    (&subject{commonName: "a.test", sans: []SAN{{URI, "a.test"}}, usage: Client}).compare(i.Cert, a.issuer, i.Key.Public(), p),
+			"another usage":   good.compare(i.Cert, a.issuer, i.Key.Public(), profile{usages: []string{"digital signature", "server auth"}, notBefore: now, notAfter: p.notAfter}),
+			"another subject": (&subject{commonName: "b.test", sans: good.sans, usage: Client}).compare(i.Cert, a.issuer, i.Key.Public(), p),
+			"a CRL address":   good.compare(i.Cert, a.issuer, i.Key.Public(), profile{usages: p.usages, notBefore: now, notAfter: p.notAfter, crl: []string{"http://x.test/"}}),
+			"another key":     good.compare(i.Cert, a.issuer, other.Key.Public(), p),
+			"another end":     good.compare(i.Cert, a.issuer, i.Key.Public(), profile{usages: p.usages, notBefore: now, notAfter: now.Add(time.Hour)}),
+			"another KU":      good.compare(i.Cert, a.issuer, i.Key.Public(), profile{usages: []string{"cert sign"}, notBefore: now, notAfter: p.notAfter}),
+			"another issuer":  good.compare(i.Cert, other.Cert, i.Key.Public(), p),
+			"a CA":            good.compare(a.root, a.root, i.Key.Public(), p),
 		} {
 			if err == nil {
 				t.Errorf("%s is not noticed", name)

@@ -14,8 +14,12 @@ import (
 
 // compare holds an issued leaf against what was asked for. A difference is a
 // fault of ours or of the signing library, and the certificate is not handed out.
-func (s *subject) compare(c, issuer *x509.Certificate, key crypto.Signer, p profile) error {
-	ekus, _ := s.usage.extended()
+func (s *subject) compare(c, issuer *x509.Certificate, key crypto.PublicKey, p profile) error {
+	ekus := p.extKeyUsage()
+	name, err := asn1.Marshal(s.name().ToRDNSequence())
+	if err != nil {
+		return err
+	}
 	got, want := sansOf(c), make([]string, 0, len(s.sans))
 	for _, n := range s.sans {
 		want = append(want, n.String())
@@ -27,10 +31,8 @@ func (s *subject) compare(c, issuer *x509.Certificate, key crypto.Signer, p prof
 		return differs("names", strings.Join(got, " "), strings.Join(want, " "))
 	case !slices.Equal(c.ExtKeyUsage, ekus) || len(c.UnknownExtKeyUsage) > 0:
 		return differs("extended key usage", c.ExtKeyUsage, ekus)
-	case c.Subject.CommonName != s.commonName:
-		return differs("common name", c.Subject.CommonName, s.commonName)
-	case strings.Join(c.Subject.Organization, ",") != s.organization:
-		return differs("organization", c.Subject.Organization, s.organization)
+	case !bytes.Equal(c.RawSubject, name):
+		return differs("subject", c.Subject, s.name())
 	case c.IsCA:
 		return differs("CA flag", true, false)
 	}
@@ -38,7 +40,7 @@ func (s *subject) compare(c, issuer *x509.Certificate, key crypto.Signer, p prof
 }
 
 // compareCA does the same for a CA.
-func compareCA(c, issuer *x509.Certificate, key crypto.Signer, commonName string, p profile) error {
+func compareCA(c, issuer *x509.Certificate, key crypto.PublicKey, commonName string, p profile) error {
 	switch {
 	case !c.IsCA || !c.BasicConstraintsValid:
 		return differs("CA flag", c.IsCA, true)
@@ -48,14 +50,12 @@ func compareCA(c, issuer *x509.Certificate, key crypto.Signer, commonName string
 		return differs("common name", c.Subject.CommonName, commonName)
 	case len(sansOf(c)) > 0:
 		return differs("names", sansOf(c), nil)
-	case !slices.EqualFunc(constraintsOf(c), p.constraintList(), sameExtension):
-		return differs("name constraints", "others", "those asked for")
 	}
 	return compareAny(c, issuer, key, p)
 }
 
 // compareAny looks at what every certificate has.
-func compareAny(c, issuer *x509.Certificate, key crypto.Signer, p profile) error {
+func compareAny(c, issuer *x509.Certificate, key crypto.PublicKey, p profile) error {
 	ku := p.keyUsage()
 	switch {
 	case c.KeyUsage != ku:
@@ -64,12 +64,18 @@ func compareAny(c, issuer *x509.Certificate, key crypto.Signer, p profile) error
 		return differs("begin", c.NotBefore, p.notBefore)
 	case !c.NotAfter.Equal(p.notAfter):
 		return differs("end", c.NotAfter, p.notAfter)
-	case !samePublicKey(key.Public(), c.PublicKey):
+	case !samePublicKey(key, c.PublicKey):
 		return differs("public key", "another", "the new one")
 	case c.SerialNumber.Sign() <= 0 || c.SerialNumber.BitLen() > 159:
 		return differs("serial number", c.SerialNumber, "1 to 159 bits") // RFC 5280, Section 4.1.2.2
 	case len(c.SubjectKeyId) == 0:
 		return differs("subject key id", "none", "one")
+	}
+	if !slices.EqualFunc(constraintsOf(c.Extensions), constraintsOf(p.extensions), sameExtension) {
+		return differs("name constraints", "others", "those asked for")
+	}
+	if !slices.Equal(c.CRLDistributionPoints, p.crl) || !slices.Equal(c.OCSPServer, p.ocsp) || !slices.Equal(c.IssuingCertificateURL, p.issuerURLs) {
+		return differs("addresses of revocation and issuer", "other", "those of the profile")
 	}
 	for _, e := range c.Extensions {
 		if !slices.ContainsFunc(knownExtensions, e.Id.Equal) {
@@ -82,15 +88,9 @@ func compareAny(c, issuer *x509.Certificate, key crypto.Signer, p profile) error
 	return nil
 }
 
-func (p profile) constraintList() []pkix.Extension {
-	if p.constraints == nil {
-		return nil
-	}
-	return []pkix.Extension{*p.constraints}
-}
-
-func constraintsOf(c *x509.Certificate) (out []pkix.Extension) {
-	for _, e := range c.Extensions {
+// constraintsOf returns the name constraints among extensions.
+func constraintsOf(all []pkix.Extension) (out []pkix.Extension) {
+	for _, e := range all {
 		if e.Id.Equal(oidNameConstraints) {
 			out = append(out, e)
 		}
@@ -106,11 +106,13 @@ func sameExtension(a, b pkix.Extension) bool {
 var knownExtensions = []asn1.ObjectIdentifier{
 	{2, 5, 29, 14}, // subjectKeyIdentifier
 	{2, 5, 29, 15}, // keyUsage
-	{2, 5, 29, 17}, // subjectAltName
+	oidAltNames,
 	{2, 5, 29, 19}, // basicConstraints
 	oidNameConstraints,
-	{2, 5, 29, 35}, // authorityKeyIdentifier
-	{2, 5, 29, 37}, // extKeyUsage
+	{2, 5, 29, 31},              // cRLDistributionPoints
+	{2, 5, 29, 35},              // authorityKeyIdentifier
+	{2, 5, 29, 37},              // extKeyUsage
+	{1, 3, 6, 1, 5, 5, 7, 1, 1}, // authorityInfoAccess
 }
 
 // errDiffers marks a certificate that is not what was asked for.

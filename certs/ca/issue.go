@@ -3,18 +3,12 @@ package ca
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"net"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // A Usage says for which side of TLS a certificate is.
@@ -63,12 +57,18 @@ type Request struct {
 	// Usage is what the certificate is for. If 0, [Both].
 	Usage Usage
 
+	// Profile says what the certificate is for in more detail, in place of
+	// Usage. It is not one of a CA: see [Authority.SubCA].
+	Profile *Profile
+
 	// CommonName replaces Name as common name. Any printable text of at most
 	// 64 characters.
 	CommonName string
 
-	// Organization is the subject's organization; may be empty.
+	// Organization is the subject's organization; may be empty. So may be the
+	// other attributes of the subject.
 	Organization string
+	Attributes   Attributes
 
 	// NotBefore and NotAfter are the dates, used as they are to the second. If
 	// zero: one minute ago, and [DefaultLeafDays] from now or the CA's end,
@@ -78,9 +78,23 @@ type Request struct {
 	// KeyAlgo is the kind of the new key. If empty, [ECDSAP256].
 	KeyAlgo KeyAlgo
 
+	// Key is used in place of a new key if it is not nil.
+	Key crypto.Signer
+
+	// CSR is the request of whoever has the key, so that the key need not be
+	// known here. Nothing is taken from it but the public key: what it asks for
+	// is what [CSR.Request] returns.
+	CSR *CSR
+
 	// AllowOutlive permits a certificate that ends after its issuer, AllowPast
 	// one that has ended already. Both are for tests.
 	AllowOutlive, AllowPast bool
+}
+
+// Attributes are attributes of a subject besides common name and organization
+// (RFC 5280, Appendix A). Empty ones are left out.
+type Attributes struct {
+	Country, Province, Locality, Unit string
 }
 
 // Issued is a certificate with its key.
@@ -88,7 +102,7 @@ type Issued struct {
 	Cert  *x509.Certificate
 	Chain []*x509.Certificate // leaf first, then the issuing CA; never the root
 	Root  *x509.Certificate   // what a verifier must trust
-	Key   crypto.Signer
+	Key   crypto.Signer       // nil if it was issued for a [CSR]
 }
 
 // CertPEM returns the chain as PEM, leaf first, without the root.
@@ -106,36 +120,35 @@ func (i *Issued) TLS() tls.Certificate {
 	return c
 }
 
-// Issue makes a key and a certificate for it. What cannot be issued gives an
-// error that matches [ErrBadRequest]. The certificate has been parsed again and
-// agrees with the request in names, usages, dates and key.
+// Issue makes a key and a certificate for it, or a certificate for the key of a
+// [CSR]. What cannot be issued gives an error that matches [ErrBadRequest]. The
+// certificate has been parsed again and agrees with the request in names, usages,
+// dates and key.
 func (a *Authority) Issue(r Request) (*Issued, error) {
 	s, err := r.subject()
 	if err != nil {
 		return nil, err
 	}
-	notBefore, notAfter, err := r.dates(a.issuer, a.now())
+	p, err := r.profile(s)
 	if err != nil {
 		return nil, err
 	}
-	key, err := r.KeyAlgo.generate()
-	if err != nil {
+	d := dateRequest{notBefore: r.NotBefore, notAfter: r.NotAfter, days: DefaultLeafDays, allowOutlive: r.AllowOutlive, allowPast: r.AllowPast}
+	if r.Profile != nil {
+		d.life, d.longest = r.Profile.Life, r.Profile.Life
+	}
+	if p.notBefore, p.notAfter, err = d.settle(a.issuer, a.now()); err != nil {
 		return nil, err
 	}
-	request, err := s.request(key)
+	key, public, request, err := r.key()
 	if err != nil {
 		return nil, err
-	}
-	_, names := s.usage.extended()
-	p := profile{usages: append([]string{"digital signature"}, names...), notBefore: notBefore, notAfter: notAfter}
-	if r.KeyAlgo.isRSA() && s.usage&Server != 0 {
-		p.usages = append(p.usages, "key encipherment") // RSA key exchange of TLS 1.2
 	}
 	cert, err := sign(a.issuer, a.key, request, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.compare(cert, a.issuer, key, p); err != nil {
+	if err := s.compare(cert, a.issuer, public, p); err != nil {
 		return nil, err
 	}
 	if err := a.permits(cert); err != nil {
@@ -144,123 +157,65 @@ func (a *Authority) Issue(r Request) (*Issued, error) {
 	return &Issued{Cert: cert, Chain: a.chain(cert), Root: a.root, Key: key}, nil
 }
 
+// profile says what the signature grants.
+func (r Request) profile(s *subject) (p profile, err error) {
+	if r.Profile != nil {
+		if p, err = r.Profile.grant(s); err != nil {
+			return p, err
+		}
+	} else {
+		_, names := s.usage.extended()
+		p.usages = append([]string{"digital signature"}, names...)
+		if s.usage&Server != 0 && r.isRSA() {
+			p.usages = append(p.usages, "key encipherment") // RSA key exchange of TLS 1.2
+		}
+	}
+	p.name = s.name()
+	san, err := s.extension()
+	if san != nil {
+		p.extensions = append(p.extensions, *san)
+	}
+	return p, err
+}
+
+// key returns the key that is certified, nil if it is not known here, its
+// public half and a PEM request that proves its possession.
+func (r Request) key() (crypto.Signer, crypto.PublicKey, []byte, error) {
+	if r.CSR != nil {
+		if r.Key != nil {
+			return nil, nil, nil, bad("a CSR comes with its own key")
+		}
+		return nil, r.CSR.request.PublicKey, r.CSR.pem(), nil
+	}
+	key := r.Key
+	if key == nil {
+		var err error
+		if key, err = r.KeyAlgo.generate(); err != nil {
+			return nil, nil, nil, err
+		}
+	} else if err := checkPublicKey(key.Public()); err != nil {
+		return nil, nil, nil, err
+	}
+	// The names do not come from the request, so it has none.
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("making the request: %w", err)
+	}
+	return key, key.Public(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+func (r Request) isRSA() bool {
+	switch {
+	case r.CSR != nil:
+		return r.CSR.request.PublicKeyAlgorithm == x509.RSA
+	case r.Key != nil:
+		_, is := r.Key.Public().(*rsa.PublicKey)
+		return is
+	}
+	return r.KeyAlgo.isRSA()
+}
+
 // chain puts the certificates after leaf that its verifier does not have.
 func (a *Authority) chain(leaf *x509.Certificate) []*x509.Certificate {
 	return append([]*x509.Certificate{leaf}, a.path()...)
-}
-
-// A subject is a request whose names are typed and checked.
-type subject struct {
-	commonName, organization string
-	sans                     []SAN // each once
-	usage                    Usage
-}
-
-func (r Request) subject() (*subject, error) {
-	s := &subject{usage: orDefault(r.Usage, Both), organization: r.Organization}
-	if s.usage&^Both != 0 {
-		return nil, bad("unknown usage %d", r.Usage)
-	}
-	if err := s.addName(r.Name); err != nil {
-		return nil, err
-	}
-	for _, text := range r.SANs {
-		san, err := ParseSAN(text)
-		if err != nil {
-			return nil, err
-		}
-		s.add(san)
-	}
-	if r.CommonName != "" {
-		s.commonName = r.CommonName
-	}
-	if err := checkCommonName(s.commonName); err != nil {
-		return nil, err
-	}
-	if len([]rune(r.Organization)) > maxCommonName || !printable(r.Organization) {
-		return nil, bad("the organization must be printable and have at most %d characters", maxCommonName)
-	}
-	if s.commonName == "" && len(s.sans) == 0 {
-		return nil, bad("no name is given")
-	}
-	if s.usage&Server != 0 && !slices.ContainsFunc(s.sans, func(n SAN) bool { return n.Kind == DNS || n.Kind == IP || n.Kind == URI }) {
-		return nil, bad("a server needs a DNS name or an IP address; add one")
-	}
-	return s, nil
-}
-
-func (s *subject) add(n SAN) {
-	if !slices.Contains(s.sans, n) {
-		s.sans = append(s.sans, n)
-	}
-}
-
-// addName decides whether a name is an alternative name too. A client called
-// "alice" or "Alice Smith" has no host name; a server has.
-func (s *subject) addName(name string) error {
-	if name == "" {
-		return nil
-	}
-	if s.usage == Client && !strings.ContainsAny(name, ".:/[]@*") {
-		s.commonName = name
-		return nil
-	}
-	san, err := ParseSAN(name)
-	if err != nil {
-		return err
-	}
-	s.add(san)
-	// A longer one does not fit and is not needed beside the alternative name.
-	if len(san.Value) <= maxCommonName {
-		s.commonName = san.Value
-	}
-	return nil
-}
-
-// maxCommonName is ub-common-name of RFC 5280, Appendix A, in characters; it is
-// also ub-organization-name.
-const maxCommonName = 64
-
-func checkCommonName(cn string) error {
-	if utf8.RuneCountInString(cn) > maxCommonName {
-		return bad("the common name %q has %d characters, the most is %d", cn, utf8.RuneCountInString(cn), maxCommonName)
-	}
-	if !printable(cn) {
-		return bad("the common name %q is not printable", cn)
-	}
-	return nil
-}
-
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// request makes the PEM certificate request. It is built from typed names, not
-// by cfssl, which would guess their kinds once more.
-func (s *subject) request(key crypto.Signer) ([]byte, error) {
-	tmpl := &x509.CertificateRequest{Subject: pkix.Name{CommonName: s.commonName}}
-	if s.organization != "" {
-		tmpl.Subject.Organization = []string{s.organization}
-	}
-	for _, n := range s.sans {
-		switch n.Kind {
-		case DNS:
-			tmpl.DNSNames = append(tmpl.DNSNames, n.Value)
-		case IP:
-			tmpl.IPAddresses = append(tmpl.IPAddresses, net.ParseIP(n.Value))
-		case Email:
-			tmpl.EmailAddresses = append(tmpl.EmailAddresses, n.Value)
-		case URI:
-			u, err := url.Parse(n.Value)
-			if err != nil {
-				return nil, bad("%q is not a URI: %v", n.Value, err)
-			}
-			tmpl.URIs = append(tmpl.URIs, u)
-		}
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, tmpl, key)
-	if err != nil {
-		return nil, fmt.Errorf("making the request: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 // A SANKind is the kind of a subject alternative name (RFC 5280, Section
@@ -37,7 +39,7 @@ func (s SAN) String() string { return string(s.Kind) + ":" + s.Value }
 // begins with "urn:"), an email address (it has "@"), else a DNS name.
 //
 // What is most likely a mistake is refused with what to write instead: host and
-// port, brackets, a network, a path, spaces, an empty label, a name beyond ASCII.
+// port, brackets, a network, a path, spaces, an empty label. A DNS name beyond ASCII becomes its A-labels (xn--…).
 // All errors match [ErrBadRequest].
 func ParseSAN(s string) (SAN, error) {
 	if err := plainText(s); err != nil {
@@ -84,8 +86,6 @@ func plainText(s string) error {
 			return bad("the name %q has a space in it; write one name for each --san", s)
 		case unicode.IsControl(r) || r == unicode.ReplacementChar:
 			return bad("the name %q has a character that cannot be printed", s)
-		case r > unicode.MaxASCII:
-			return bad("the name %q is not ASCII; write a DNS name in its A-label form (xn--…), a URI with %%-escapes", s)
 		}
 	}
 	return nil
@@ -147,8 +147,22 @@ func parseIP(s string) (SAN, error) {
 
 // parseDNS takes host names of letters, digits, hyphens and underscores (names
 // of containers have them) with a wildcard as the whole first label at most.
+//
+// A name beyond ASCII is written as A-labels (RFC 5890, Section 2.3.2.1), which
+// is what verifiers compare.
 func parseDNS(s string) (SAN, error) {
 	name := strings.ToLower(s)
+	if !isASCII(name) {
+		wildcard, rest := "", name
+		if after, is := strings.CutPrefix(name, "*."); is {
+			wildcard, rest = "*.", after
+		}
+		ascii, err := idna.Lookup.ToASCII(rest)
+		if err != nil {
+			return SAN{}, bad("the name %q cannot be written as a DNS name: %v", s, err)
+		}
+		name = wildcard + ascii
+	}
 	if strings.HasSuffix(name, ".") && name != "." {
 		return SAN{}, bad("the DNS name %q ends with a dot; write %s", s, strings.TrimRight(name, "."))
 	}
@@ -187,7 +201,14 @@ func checkLabel(name, l string) error {
 	return nil
 }
 
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
 func parseURI(s string) (SAN, error) {
+	if !isASCII(s) {
+		return SAN{}, bad("the URI %q is not ASCII; write it with %%-escapes", s)
+	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
@@ -238,6 +259,9 @@ func checkSPIFFE(s string, u *url.URL) error {
 }
 
 func parseEmail(s string) (SAN, error) {
+	if !isASCII(s) {
+		return SAN{}, bad("the email address %q is not ASCII; write its host in A-label form (xn--…)", s)
+	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || a.Name != "" {
 		return SAN{}, bad("%q is not an email address; write name@example.test", s)

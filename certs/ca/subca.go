@@ -83,12 +83,16 @@ func (r SubCARequest) make(above *Authority, now func() time.Time) (*Authority, 
 	}
 	p := profile{usages: []string{"cert sign", "crl sign"}, isCA: true, pathLen: r.PathLen}
 	var err error
-	d := dateRequest{r.NotBefore, r.NotAfter, DefaultCADays, r.AllowOutlive, r.AllowPast}
+	d := dateRequest{notBefore: r.NotBefore, notAfter: r.NotAfter, days: DefaultCADays, allowOutlive: r.AllowOutlive, allowPast: r.AllowPast}
 	if p.notBefore, p.notAfter, err = d.settle(issuer, now()); err != nil {
 		return nil, err
 	}
-	if p.constraints, err = r.NameConstraints.extension(); err != nil {
+	constraints, err := r.NameConstraints.extension()
+	if err != nil {
 		return nil, err
+	}
+	if constraints != nil {
+		p.extensions = append(p.extensions, *constraints)
 	}
 	key := r.Key
 	if key == nil {

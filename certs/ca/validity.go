@@ -41,21 +41,19 @@ func Minutes(n int) (time.Duration, error) {
 	return time.Duration(n) * time.Minute, nil
 }
 
-// dates settles a request's validity under its issuer.
-func (r Request) dates(issuer *x509.Certificate, now time.Time) (notBefore, notAfter time.Time, err error) {
-	return dateRequest{r.NotBefore, r.NotAfter, DefaultLeafDays, r.AllowOutlive, r.AllowPast}.settle(issuer, now)
-}
-
 // A dateRequest is what is asked for in the way of dates.
 type dateRequest struct {
 	notBefore, notAfter     time.Time // zero for no wish
 	days                    int       // without a wish for the end
 	allowOutlive, allowPast bool
+
+	life    time.Duration // in place of days if not 0
+	longest time.Duration // that may be asked for; 0 is any
 }
 
 // settle returns the dates of a certificate under its issuer, nil for a root.
 func (r dateRequest) settle(issuer *x509.Certificate, now time.Time) (notBefore, notAfter time.Time, err error) {
-	notBefore, notAfter = ValidFor(now, time.Duration(r.days)*24*time.Hour)
+	notBefore, notAfter = ValidFor(now, orDefault(r.life, time.Duration(r.days)*24*time.Hour))
 	if !r.notBefore.IsZero() {
 		notBefore = r.notBefore.UTC().Truncate(time.Second)
 	} else if issuer != nil && issuer.NotBefore.After(notBefore) {
@@ -71,6 +69,8 @@ func (r dateRequest) settle(issuer *x509.Certificate, now time.Time) (notBefore,
 		return notBefore, notAfter, bad("the certificate would end (%s) before it begins (%s)", notAfter.Format(time.RFC3339), notBefore.Format(time.RFC3339))
 	case !notAfter.After(now) && !r.allowPast:
 		return notBefore, notAfter, bad("the certificate would have expired already (%s)", notAfter.Format(time.RFC3339))
+	case r.longest > 0 && notAfter.After(now.Add(r.longest+time.Second)):
+		return notBefore, notAfter, bad("the certificate would end %s, and its profile allows a life of %s", notAfter.Format(time.RFC3339), r.longest)
 	case issuer != nil && notAfter.After(issuer.NotAfter) && !r.allowOutlive:
 		return notBefore, notAfter, bad("the certificate would outlive its CA, which ends %s; ask for less or make a new CA", issuer.NotAfter.Format(time.RFC3339))
 	}
