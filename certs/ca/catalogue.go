@@ -41,8 +41,8 @@ type Case struct {
 	Meaning string
 
 	// Reason is the reason code under which the proxy refuses a client with it,
-	// or under which it notes that a client refuses it; [Accepted] if it is let
-	// in.
+	// or under which it notes that a client on OpenSSL refuses it; [Accepted] if
+	// it is taken.
 	Reason string
 
 	// Alert is the alert that goes with the refusal, by its name in RFC 8446;
