@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,12 +26,67 @@ func (s *session) tellEstablished(side event.Side, conn net.Conn, at time.Time) 
 // tellClosed writes the last line of the journal.
 func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
 	s.tap.forget() // where the session ended before its handshake was looked at
+	doubt := s.suspicion(o)
+	if doubt.detail != "" && o.detail != "" {
+		doubt.detail += ": "
+	}
 	s.emit(time.Now(), event.ConnClosed{
-		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: o.detail,
+		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: doubt.detail + o.detail,
+		Suspect: doubt.reason, Confidence: doubt.confidence,
 		BytesIn: s.toUpstream.bytes.Load(), BytesOut: s.toClient.bytes.Load(),
 		WireIn: s.tap.in.Load(), WireOut: s.tap.out.Load(),
 		Duration: time.Since(s.about.Started), Identity: s.identity(), Upstream: s.reached, Kernel: info,
 	})
+}
+
+// suspicion is what the end of a connection hints at after a handshake that went
+// well.
+type suspicion struct {
+	reason             event.Reason // OK where there is none
+	confidence, detail string
+}
+
+// atOnce is how soon a client leaves that leaves because of the handshake.
+const atOnce = time.Second
+
+// suspicion returns what is to be thought of a client that made a full handshake
+// and then ended the connection without having sent or got a byte. Some stacks
+// check our certificate only then, and close without a word: wget, Node.js at TLS
+// 1.2, curl where the name is wrong. NSS sends its alert then.
+func (s *session) suspicion(o outcome) suspicion {
+	if !s.tlsDone || o.reason != event.OK || o.by != byClient || s.state.Resumed ||
+		s.toUpstream.bytes.Load() != 0 || s.toClient.bytes.Load() != 0 {
+		return suspicion{}
+	}
+	if o.cause == event.CauseClientAlert {
+		return lateAlert(o.detail)
+	}
+	stayed := time.Since(s.about.Started) - s.tap.when.cut.now()
+	if stayed > atOnce {
+		return suspicion{}
+	}
+	doubt := suspicion{
+		reason: event.ServerCertUntrusted, confidence: "possible",
+		detail: fmt.Sprintf("the client left %s after the handshake and had sent nothing, as clients do that find fault "+
+			"with our certificate late; a health check that only makes a handshake looks the same", stayed.Round(100*time.Microsecond)),
+	}
+	if name := s.hello.serverName; name != "" && !s.named(name) {
+		doubt.confidence = "likely"
+		doubt.detail = fmt.Sprintf("the client asked for %q, which none of our certificates is for (%s), and left %s after the handshake without a word",
+			certs.Printable(name), listed(s.servedNames()), stayed.Round(100*time.Microsecond))
+	}
+	return doubt
+}
+
+// lateAlert reads the alert with which a client ended a connection, out of
+// crypto/tls's words for it.
+func lateAlert(text string) suspicion {
+	var d diagnosis
+	d.alertByName(strings.TrimPrefix(text, "remote error: tls: "))
+	if d.Reason != event.ServerCertUntrusted && d.Reason != event.ServerCertExpired {
+		return suspicion{}
+	}
+	return suspicion{d.Reason, "certain", "the client refused our certificate after the handshake"}
 }
 
 // identity is the client's name, where it counts for something.

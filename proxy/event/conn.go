@@ -88,7 +88,7 @@ type ConnClosed struct {
 	// Suspect is a reason that what happened after a good handshake hints at:
 	// a client that leaves without a word may have refused our certificate.
 	Suspect    Reason
-	Confidence string // likely or possible; only with Suspect
+	Confidence string // certain, where the client said so, likely or possible; only with Suspect
 }
 
 // Name returns "conn.closed".
