@@ -78,9 +78,7 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	if err != nil {
 		return exitWith(exUsage, err)
 	}
-	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not end us
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signals := heedSignals() // here SIGHUP is a terminal that was closed
 	defer signal.Stop(signals)
 
 	upstream, err := startEchoUpstream()

@@ -71,8 +71,18 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 		return err
 	}
 	svc := &service{src: src, loaded: loaded, log: log, server: proxy.NewServer(listeners...)}
+	signals := heedSignals() // before ready is told: who reads it may signal at once
+	defer signal.Stop(signals)
 	log.Emit(processEvent(svc.ready(p, listeners)))
-	return svc.serve(p)
+	return svc.serve(p, signals)
+}
+
+// heedSignals returns the signals with which we are asked to end or to reload.
+func heedSignals() chan os.Signal {
+	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not end us
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	return signals
 }
 
 // loadPlan reads the configuration and the files it names. What is wrong is
@@ -244,12 +254,7 @@ func (svc *service) ready(p *plan, listeners []*proxy.Listener) event.ProxyReady
 
 // serve runs until a signal says to stop, and returns the error that the process
 // ends with.
-func (svc *service) serve(p *plan) error {
-	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not end us
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
-
+func (svc *service) serve(p *plan, signals <-chan os.Signal) error {
 	accepting, stopAccepting := context.WithCancel(context.Background())
 	defer stopAccepting()
 	served := make(chan error, 1)
