@@ -287,14 +287,14 @@ func (b *builder) fill(command string) string {
 	if command == "" || b.Listen == nil {
 		return command
 	}
-	name := b.TLS.SNI
+	name, host := b.TLS.SNI, b.TLS.SNI
 	if !plainName(name) { // the client wrote it, and the command may be pasted into a shell
-		name = b.Listen.Address
-		if strings.Contains(name, ":") {
-			name = "[" + name + "]"
+		name, host = "NAME", b.Listen.Address
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
 		}
 	}
-	at := name + ":" + strconv.Itoa(int(b.Listen.Port))
+	at := host + ":" + strconv.Itoa(int(b.Listen.Port))
 	return strings.NewReplacer("ADDRESS", b.Listen.String(), "NAME:PORT", at, "NAME", name).Replace(command)
 }
 

@@ -216,3 +216,7 @@ func span(d time.Duration) string {
 	}
 	return strconv.FormatInt(int64(d/time.Second), 10) + " s"
 }
+
+// Printable returns s with nothing in it that a terminal would take for anything
+// but text; with ascii only ASCII.
+func Printable(s string, ascii bool) string { return string(appendText(nil, s, ascii)) }
