@@ -27,7 +27,8 @@ type stack struct {
 	tools []string
 	// args returns the command that makes one HTTPS request, or at least one
 	// handshake, and checks our certificate.
-	args func(v visit) []string
+	args    func(v visit) []string
+	prepare func(*testing.T) string // makes what args needs; may be nil
 	// what our side must find for each way we are not trusted, at TLS 1.2 and
 	// 1.3; nil where the client finds nothing wrong with that
 	want12, want13 refusals
@@ -39,6 +40,7 @@ type visit struct {
 	ca         string // a file of what the client trusts
 	dir        string
 	version    uint16
+	tool       string // what prepare made
 }
 
 func (v visit) tls13() bool { return v.version == tls.VersionTLS13 }
@@ -145,11 +147,10 @@ s.on('error', () => {});`, v.port, v.host, v.ca, version, version)}
 		want13: refusals{late, late, late},
 	},
 	{
-		name: "Java", tools: []string{"java", "keytool"},
+		name: "Java", tools: []string{"java", "javac"}, prepare: compileVisit,
 		args: func(v visit) []string {
-			return []string{"sh", "-c", fmt.Sprintf(`keytool -importcert -noprompt -alias ca -file %s -keystore trust.jks -storepass changeit >/dev/null 2>&1 &&
-				java -XX:TieredStopAtLevel=1 -Djavax.net.ssl.trustStore=trust.jks -Djavax.net.ssl.trustStorePassword=changeit Visit.java %s %s %s`,
-				v.ca, v.host, v.port, map[bool]string{true: "TLSv1.3", false: "TLSv1.2"}[v.tls13()])}
+			return []string{"java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", v.tool, "Visit",
+				v.host, v.port, map[bool]string{true: "TLSv1.3", false: "TLSv1.2"}[v.tls13()], v.ca}
 		},
 		want12: refusals{alert(46), alert(45), alert(46)},
 		want13: refusals{sealed(46), sealed(46), sealed(46)},
@@ -163,10 +164,21 @@ s.on('error', () => {});`, v.port, v.host, v.ca, version, version)}
 
 // javaVisit is the Java client: one handshake, the name checked as HTTPS does.
 const javaVisit = `import javax.net.ssl.*;
+import java.io.FileInputStream;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
+
 public class Visit {
 	public static void main(String[] a) throws Exception {
+		KeyStore trust = KeyStore.getInstance("PKCS12");
+		trust.load(null, null);
+		trust.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(new FileInputStream(a[3])));
+		TrustManagerFactory factory = TrustManagerFactory.getInstance("PKIX");
+		factory.init(trust);
+		SSLContext context = SSLContext.getInstance("TLS");
+		context.init(null, factory.getTrustManagers(), null);
 		java.net.Socket tcp = new java.net.Socket("127.0.0.1", Integer.parseInt(a[1]));
-		SSLSocket s = (SSLSocket) ((SSLSocketFactory) SSLSocketFactory.getDefault()).createSocket(tcp, a[0], Integer.parseInt(a[1]), true);
+		SSLSocket s = (SSLSocket) context.getSocketFactory().createSocket(tcp, a[0], Integer.parseInt(a[1]), true);
 		s.setEnabledProtocols(new String[] {a[2]});
 		SSLParameters p = s.getSSLParameters();
 		p.setEndpointIdentificationAlgorithm("HTTPS");
@@ -176,6 +188,19 @@ public class Visit {
 	}
 }
 `
+
+// compileVisit returns where its classes are.
+func compileVisit(t *testing.T) string {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "Visit.java")
+	if err := os.WriteFile(source, []byte(javaVisit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "javac", "-J-XX:TieredStopAtLevel=1", source).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
 
 // distrusts are the ways in which a client may not take our certificate.
 var distrusts = []struct {
@@ -263,6 +288,10 @@ func TestClientsThatRefuseUs(t *testing.T) {
 				}
 			}
 			t.Parallel()
+			tool := ""
+			if s.prepare != nil {
+				tool = s.prepare(t)
+			}
 			for _, d := range distrusts {
 				for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 					t.Run(d.name+", "+tls.VersionName(version), func(t *testing.T) {
@@ -277,7 +306,7 @@ func TestClientsThatRefuseUs(t *testing.T) {
 						trust := d.ca(t)
 						_, port, _ := net.SplitHostPort(l.addr)
 						dir := t.TempDir()
-						s.run(t, visit{host: "localhost", port: port, ca: files(t, dir, trust), dir: dir, version: version}, trust)
+						s.run(t, visit{host: "localhost", port: port, ca: files(t, dir, trust), dir: dir, version: version, tool: tool}, trust)
 						checkRefusal(t, l, d.reason, want, d.name == "another name")
 					})
 				}
@@ -286,17 +315,13 @@ func TestClientsThatRefuseUs(t *testing.T) {
 	}
 }
 
-// files writes what the client trusts, and what the stacks need to run.
+// files writes what the client trusts.
 func files(t *testing.T, dir string, trust *ca.Authority) string {
 	t.Helper()
 	path := filepath.Join(dir, "ca.pem")
-	write := func(path string, content []byte) {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trust.Root().Raw}), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	write(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trust.Root().Raw}))
-	write(filepath.Join(dir, "Visit.java"), []byte(javaVisit))
 	return path
 }
 
