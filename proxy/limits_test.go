@@ -26,7 +26,13 @@ func (l *lab) stays() *tls.Conn {
 func (l *lab) turnedAway(reason event.Reason) {
 	l.t.Helper()
 	l.events.Reset()
-	if _, err := l.raw().Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+	conn, err := net.Dial("tcp", l.addr)
+	if err == nil {
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, err = conn.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
 		l.t.Errorf("the client over the limit got %v, want ECONNRESET", err)
 	}
 	hit := waitFor[event.LimitHit](l)
