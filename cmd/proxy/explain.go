@@ -99,7 +99,7 @@ func explainWell(d *admin.Document) string {
 	case d.Outcome == admin.Open:
 		b.WriteString("The connection goes on.")
 	case d.End != nil && d.End.Cause != "clean":
-		fmt.Fprintf(&b, "The client was let in. What ended the connection: %s.", strings.ReplaceAll(d.End.Cause, "_", " "))
+		fmt.Fprintf(&b, "The client was let in. What ended the connection: %s.", d.End)
 	default:
 		b.WriteString("The client was let in, and the connection ended in order.")
 	}

@@ -179,6 +179,14 @@ type Upstream struct {
 	Attempts int    `json:"attempts,omitempty"`
 }
 
+// String returns "name address", or the address alone where that is its name.
+func (u *Upstream) String() string {
+	if u.Name == "" || u.Name == u.Address {
+		return u.Address
+	}
+	return u.Name + " " + u.Address
+}
+
 // Bytes counts both directions: payload, and bytes on the client's TCP
 // connection.
 type Bytes struct {
@@ -196,6 +204,9 @@ type End struct {
 	Detail   string `json:"detail,omitempty"`
 	Duration int64  `json:"duration_us"`
 }
+
+// String says in words what ended the connection, and after what time.
+func (e *End) String() string { return endWords(e) }
 
 // Diagnosis says why, and what to do.
 type Diagnosis struct {

@@ -139,7 +139,7 @@ func (l *ladder) header() {
 		route += " " + d.Listen.String()
 	}
 	if u := d.Upstream; u != nil {
-		route += " → " + strings.TrimSpace(u.Name+" "+u.Address)
+		route += " → " + u.String()
 	}
 	reason, alert := "", ""
 	if d.Outcome == Failed || d.Outcome == Reported {

@@ -248,8 +248,12 @@ func (c *climb) verdictRow(s *Step) {
 		if c.d.Alert != nil {
 			return
 		}
+		text := s.Detail.Text
+		if c.o.Short {
+			text = "" // the diagnosis begins with it
+		}
 		c.enter(tlsSection)
-		c.row(millis(s.T), bad, c.middle(failedWord(c.d)), s.Detail.Text)
+		c.row(millis(s.T), bad, c.middle(failedWord(c.d)), text)
 	case "probe":
 		c.row(millis(s.T), faint, c.middle("no byte came"))
 	case "ok":
@@ -270,7 +274,11 @@ func (c *climb) upstream(s *Step) {
 		c.row(millis(s.T), bad, c.middle(d.Upstream+" not reached: "+d.Reason), d.Address, attempt, text)
 		return
 	}
-	c.row(millis(s.T), plain, c.middle("dialled "+d.Upstream+" in "+took(d.Duration)), d.Address, attempt)
+	where := d.Address
+	if where == d.Upstream {
+		where = ""
+	}
+	c.row(millis(s.T), plain, c.middle("dialled "+d.Upstream+" in "+took(d.Duration)), where, attempt)
 }
 
 // closing draws how the two legs ended.
@@ -320,6 +328,9 @@ func (c *climb) short(i int) int {
 	s := &c.d.Steps[i]
 	switch s.Kind {
 	case KindTLS:
+		if s.Name == "ChangeCipherSpec" {
+			return i
+		}
 		last, size, notes := i, s.Bytes, c.messageNotes(i)
 		for s.Dir == "out" && last+1 < len(c.d.Steps) && c.d.Steps[last+1].Kind == KindTLS && c.d.Steps[last+1].Dir == "out" {
 			last++

@@ -189,8 +189,18 @@ func took(us int64) string {
 	d := time.Duration(us) * time.Microsecond
 	switch {
 	case d < time.Second:
-		v := strconv.FormatFloat(float64(us)/1e3, 'f', 3, 64)
-		return strings.TrimSuffix(strings.TrimRight(v, "0"), ".") + " ms"
+		digits := 3
+		switch {
+		case us >= 100e3:
+			digits = 0
+		case us >= 10e3:
+			digits = 1
+		}
+		v := strconv.FormatFloat(float64(us)/1e3, 'f', digits, 64)
+		if digits > 0 {
+			v = strings.TrimSuffix(strings.TrimRight(v, "0"), ".")
+		}
+		return v + " ms"
 	case d < time.Minute:
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	}
