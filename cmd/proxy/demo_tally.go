@@ -80,14 +80,6 @@ func (s sieve) Emit(e event.Event) {
 	switch b := e.Body.(type) {
 	case event.ProxyStart, event.ProxyReady, event.CertLoaded, event.SocketOptions:
 		return
-	case event.ProxyDraining:
-		if b.Active == 0 {
-			return
-		}
-	case event.ProxyStop:
-		if b.Cut == 0 {
-			return // the tally says how it went
-		}
 	case event.ConnClosed:
 		switch b.Cause {
 		case event.CauseRefused, event.CauseHandshakeBroken, event.CauseProbe:

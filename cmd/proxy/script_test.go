@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txt. Besides the usual commands they have
 //
 //	proxy [EXIT] ARG…        runs the command to its end and expects the exit code, 0 if left out
-//	start NAME ARG…          runs it in the background; its output goes to NAME.out and NAME.err
+//	start [-files N] NAME ARG…   runs it in the background, with N descriptors at most; its output goes to
+//	                         NAME.out and NAME.err
 //	signal NAME SIGNAL       sends TERM, INT or HUP
 //	ends NAME EXIT           waits for its end and expects the exit code
 //	await FILE REGEXP [VAR]  waits for a match in a growing file; VAR becomes what the first group is
@@ -45,6 +46,8 @@ func TestMain(m *testing.M) {
 //	release NAME             ends it: sends a line, ends its half, expects the line back
 //	send ADDR TEXT           sends bytes without TLS; stdout is what comes back until the proxy closes
 //	knock ADDR               connects and closes at once
+//	crowd NAME ADDR N        opens so many connections that say nothing
+//	disperse NAME            closes them
 //	occupy VAR               listens on a port; VAR becomes its address
 //
 // The conditions [curl] and so on hold where that program is installed, [root]
@@ -57,7 +60,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			s := &script{binary: binary, running: map[string]*process{}, held: map[string]*tls.Conn{}}
+			s := &script{binary: binary, running: map[string]*process{}, held: map[string]*tls.Conn{}, crowds: map[string][]net.Conn{}}
 			env.Setenv("CRLF", "\r\n")
 			env.Values[scriptKey{}] = s
 			env.Defer(s.end)
@@ -74,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"proxy": scriptProxy, "start": scriptStart, "signal": scriptSignal, "ends": scriptEnds, "await": scriptAwait,
 			"certs": scriptCerts, "get": scriptGet, "hold": scriptHold, "release": scriptRelease, "occupy": scriptOccupy,
 			"send": scriptSend, "knock": scriptKnock,
+			"crowd": scriptCrowd, "disperse": scriptDisperse,
 		},
 	})
 }
@@ -83,6 +87,7 @@ type script struct {
 	binary  string
 	running map[string]*process
 	held    map[string]*tls.Conn
+	crowds  map[string][]net.Conn
 	ports   []net.Listener
 }
 
@@ -100,6 +105,9 @@ type process struct {
 func (s *script) end() {
 	for _, c := range s.held {
 		c.Close()
+	}
+	for name := range s.crowds {
+		s.disperse(name)
 	}
 	for _, ln := range s.ports {
 		ln.Close()
@@ -155,9 +163,19 @@ func scriptProxy(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
+	files := ""
+	if len(args) > 2 && args[0] == "-files" {
+		files, args = args[1], args[2:]
+	}
 	need(ts, neg, args, 2)
 	name := args[0]
 	cmd := command(context.Background(), ts, args[1:])
+	if files != "" { // of the shell's limits the hard one too, which Go would raise it to
+		sh, err := exec.LookPath("sh")
+		ts.Check(err)
+		cmd.Args = append([]string{"sh", "-c", `ulimit -n "$0"; exec "$@"`, files}, cmd.Args...)
+		cmd.Path = sh
+	}
 	stdout, err := os.Create(ts.MkAbs(name + ".out"))
 	ts.Check(err)
 	defer stdout.Close()
@@ -339,4 +357,28 @@ func scriptKnock(ts *testscript.TestScript, neg bool, args []string) {
 	conn, err := net.DialTimeout("tcp", args[0], patience)
 	ts.Check(err)
 	ts.Check(conn.Close())
+}
+
+func scriptCrowd(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3)
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	s := of(ts)
+	for range n {
+		conn, err := net.DialTimeout("tcp", args[1], patience)
+		ts.Check(err)
+		s.crowds[args[0]] = append(s.crowds[args[0]], conn)
+	}
+}
+
+func scriptDisperse(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1)
+	of(ts).disperse(args[0])
+}
+
+func (s *script) disperse(name string) {
+	for _, conn := range s.crowds[name] {
+		conn.Close()
+	}
+	delete(s.crowds, name)
 }
