@@ -41,9 +41,10 @@ type Rules struct {
 	fallback Action
 	source   []Rule
 
-	index map[string][]int32 // exact value of a rule's rarest key, see anchor → rules in order
-	kinds uint32             // bit set of the keyKinds in index
-	scan  []int32            // rules that are in no index, in order
+	index map[string][]int32 // where rules are looked up, see index.go; each list in order
+	whole uint32             // bit set of the keyKinds that are looked up by whole values
+	parts uint32             // … and by what is fixed in a glob
+	scan  []int32            // rules that cannot be looked up, in order
 }
 
 type rule struct {
