@@ -261,7 +261,10 @@ func (b *builder) diagnose(r event.Reason, confidence string) *Diagnosis {
 		d.Note = misleads(r, f)
 	}
 	if u := b.upstream; u != nil && u.Reason == r && u.Detail != "" {
-		d.Title = sentence(u.Address + ": " + u.Detail)
+		d.Title = sentence(u.Detail)
+		if !strings.Contains(u.Detail, u.Address) {
+			d.Title = sentence(u.Address + ": " + u.Detail)
+		}
 	}
 	if x.FixClient != "" {
 		d.Fix = append(d.Fix, Fix{Side: "client", Text: x.FixClient, Command: b.fill(clientCommands[r])})

@@ -61,6 +61,17 @@ type Document struct {
 	Dropped   int        `json:"events_dropped,omitempty"` // events beyond the bound of one connection
 }
 
+// letIn reports whether the handshake was finished and the client allowed,
+// whatever came afterwards.
+func (d *Document) letIn() bool {
+	for i := range d.Steps {
+		if s := &d.Steps[i]; s.Kind == KindVerdict && s.Detail.Result == "ok" {
+			return true
+		}
+	}
+	return false
+}
+
 // Summary returns d without what fills pages: steps, certificates and phases.
 func (d Document) Summary() Document {
 	d.Steps, d.Certificates, d.Phases = nil, nil, nil

@@ -189,7 +189,7 @@ func (l *ladder) parties() {
 	if t := d.TLS; t.Version != "" {
 		how := "full handshake"
 		switch {
-		case d.Outcome == Failed && d.Upstream == nil && d.Auth == "":
+		case d.Outcome == Failed && !d.letIn():
 			how = "not finished"
 		case t.Resumed:
 			how = "resumed"
@@ -211,7 +211,7 @@ func (l *ladder) parties() {
 func (l *ladder) certificateLine() (label string, line []string) {
 	d := l.d
 	label = "  presented "
-	known := (d.Outcome == OK || d.Outcome == Open) && d.Auth != "flagged" && d.Identity != ""
+	known := d.Identity != "" && d.Auth != "flagged"
 	if known {
 		label, line = "  identity  ", append(line, d.Identity)
 	} else if len(d.Certificates) == 0 {

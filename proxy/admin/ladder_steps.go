@@ -270,13 +270,13 @@ func (c *climb) upstream(s *Step) {
 	if d.Attempt > 1 {
 		attempt = "attempt " + strconv.Itoa(d.Attempt)
 	}
-	if s.Name == "upstream.failed" {
-		c.row(millis(s.T), bad, c.middle(d.Upstream+" not reached: "+d.Reason), d.Address, attempt, text)
-		return
-	}
 	where := d.Address
-	if where == d.Upstream {
+	if where == d.Upstream || strings.Contains(text, where) {
 		where = ""
+	}
+	if s.Name == "upstream.failed" {
+		c.row(millis(s.T), bad, c.middle(d.Upstream+" not reached: "+d.Reason), where, attempt, text)
+		return
 	}
 	c.row(millis(s.T), plain, c.middle("dialled "+d.Upstream+" in "+took(d.Duration)), where, attempt)
 }

@@ -6,9 +6,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mtlsproxy/proxy/event"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -80,5 +84,21 @@ func TestDocuments(t *testing.T) {
 				t.Errorf("the ladder changes over the wire:\n%s", cmp.Diff(string(want), string(got)))
 			}
 		})
+	}
+}
+
+func TestWhoWasLetInIsNamedWhateverCameAfterwards(t *testing.T) {
+	s := mutual13()
+	s.events = s.events[:16] // to handshake.ok
+	s.at(13, event.UpstreamFailed{Upstream: "app", Address: "10.0.0.1:80", Reason: event.UpstreamRefused, Detail: "dial tcp 10.0.0.1:80: connection refused", Last: true})
+	s.close(event.ConnClosed{Reason: event.UpstreamRefused, Cause: event.CauseUpstreamFailed, By: "upstream", Identity: "spiffe://demo.test/alice", Duration: 14 * time.Millisecond})
+	got := string(AppendLadder(nil, document(t, s), LadderOptions{}))
+	for _, want := range []string{"✘ failed", "  identity  spiffe://demo.test/alice", "full handshake", "What   Dial tcp 10.0.0.1:80: connection refused. The upstream"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "presented") || strings.Contains(got, "2 certificates") {
+		t.Errorf("told as if the certificate were at fault:\n%s", got)
 	}
 }

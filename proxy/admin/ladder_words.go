@@ -116,7 +116,7 @@ func (c *climb) chainNote(s *Step) string {
 		return "EMPTY: no certificate"
 	case len(d.Subjects) == 0:
 		return ""
-	case s.Dir == "in" && c.d.Outcome == Failed:
+	case s.Dir == "in" && c.d.Outcome == Failed && !c.d.letIn():
 		count := strconv.Itoa(len(d.Subjects)) + " certificates: "
 		if len(d.Subjects) == 1 {
 			count = "1 certificate: "
