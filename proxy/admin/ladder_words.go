@@ -128,7 +128,7 @@ func (c *climb) chainNote(s *Step) string {
 
 // verdictNotes sum up what was decided about the client.
 func (c *climb) verdictNotes() []string {
-	var chain, rule, took_ string
+	var chain, rule, lasted string
 	for i := range c.d.Steps {
 		s := &c.d.Steps[i]
 		switch {
@@ -140,13 +140,13 @@ func (c *climb) verdictNotes() []string {
 				rule += " (reports only)"
 			}
 		case s.Kind == KindVerdict && s.Detail.Result == "ok":
-			took_ = "handshake " + took(s.Detail.Duration)
+			lasted = "handshake " + took(s.Detail.Duration)
 		}
 	}
-	if c.d.Outcome == Failed && took_ == "" {
+	if c.d.Outcome == Failed && lasted == "" {
 		return nil // the diagnosis says it
 	}
-	return []string{chain, rule, took_}
+	return []string{chain, rule, lasted}
 }
 
 // endWords say what ended a connection.
