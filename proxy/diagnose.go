@@ -79,10 +79,13 @@ func (s *session) diagnose(err error, wire *transcript) diagnosis {
 	case isReset(err):
 		d.broke(event.PeerReset, event.ByRST)
 		s.leftSilently(&d, wire)
+	case errors.As(err, &op) && op.Op != "local error":
+		d.broke(event.PeerReset, event.ByRST) // the network gave the client up
+		d.Detail = s.progress(wire)
 	default:
 		d.fromText(err.Error())
-		s.sharpen(&d)
 	}
+	s.sharpen(&d, wire)
 	if d.Alert == nil {
 		d.Alert = wire.serverAlert
 	}
@@ -96,13 +99,16 @@ func (s *session) clientSaid(d *diagnosis, wire *transcript) bool {
 	a := wire.clientAlert
 	if a == nil && s.tap.gotAlert { // the handshake was not inspected
 		code := tlswire.AlertDescription(s.tap.clearAlert)
-		a = &event.Alert{Direction: event.In, Fatal: true, Code: uint8(code), Description: code.String()}
+		a = &event.Alert{Direction: event.In, Fatal: code != tlswire.AlertCloseNotify, Code: uint8(code), Description: code.String()}
 	}
 	if a == nil {
 		return false
 	}
 	d.Alert = a
 	d.alertByCode(tlswire.AlertDescription(a.Code))
+	if !s.hello.seen && s.tap.out.Load() == 0 {
+		d.Detail += " before we had said anything"
+	}
 	if !a.Encrypted && wire.modern && wire.flightDone {
 		// Nothing proves that it is the client's.
 		d.Detail += ", in clear, as clients on OpenSSL do"
@@ -169,7 +175,7 @@ func (s *session) nameDoubt(d *diagnosis) {
 // fromDecision takes over what the policy found.
 func (d *diagnosis) fromDecision(p policy.Decision) {
 	if p.Standing == policy.Missing {
-		d.Reason, d.Detail = event.ClientCertMissing, "the client sent no certificate"
+		d.Reason = event.ClientCertMissing // see sharpen
 		return
 	}
 	d.Reason, d.Detail = faultReason(p.Verdict.Fault), p.Verdict.Detail
@@ -191,110 +197,6 @@ func (s *session) badChain(d *diagnosis, err *tls.CertificateVerificationError) 
 		d.Confidence = "likely"
 	}
 	d.Chain = describeChain(chain)
-}
-
-// texts are the errors of crypto/tls that have no type, by how they begin (after
-// "tls: " and "local error: tls: "). TestLibraryTexts holds them against the Go
-// version in use.
-var texts = []struct {
-	prefix string
-	reason event.Reason
-}{
-	{"client didn't provide a certificate", event.ClientCertMissing},
-	{"client offered only unsupported versions", event.VersionMismatch},
-	{"client used the legacy version field", event.VersionMismatch},
-	{"client using inappropriate protocol fallback", event.VersionMismatch},
-	{"unsupported SSLv2 handshake received", event.VersionMismatch},
-	{"no cipher suite supported by both client and server", event.CipherMismatch},
-	{"no key exchanges supported by both client and server", event.GroupMismatch},
-	{"no supported elliptic curves offered", event.GroupMismatch},
-	{"client offered only incompatible point formats", event.GroupMismatch},
-	{"peer doesn't support any of the certificate's signature algorithms", event.SignatureMismatch},
-	{"missing signature_algorithms from TLS 1.2 peer", event.SignatureMismatch},
-	{"client requested unsupported application protocols", event.ALPNMismatch},
-	{"no certificates configured", event.SNIUnknown},
-	{"failed to parse client certificate", event.ClientCertMalformed},
-	{"client certificate contains an unsupported public key", event.ClientCertMalformed},
-	{"client sent certificate containing RSA key larger than", event.ClientCertMalformed},
-	{"client certificate used with invalid signature algorithm", event.ClientKeyMismatch},
-	{"invalid signature by the client certificate", event.ClientKeyMismatch},
-	{"certificate used with invalid signature algorithm", event.ClientKeyMismatch},
-	{"client's Finished message is incorrect", event.TLSMalformed},
-	{"invalid client finished hash", event.TLSMalformed},
-	{"client sent", event.TLSMalformed},
-	{"client didn't", event.TLSMalformed},
-	{"client illegally", event.TLSMalformed},
-	{"client indicated", event.TLSMalformed},
-	{"invalid client key share", event.TLSMalformed},
-	{"invalid PSK binder", event.TLSMalformed},
-	{"invalid or missing PSK binders", event.TLSMalformed},
-	{"initial handshake had non-empty renegotiation extension", event.TLSMalformed},
-	{"client does not support uncompressed connections", event.TLSMalformed},
-	{"session supported extended_master_secret but client does not", event.TLSMalformed},
-	{"received unexpected handshake message", event.TLSMalformed},
-	{"received record with version", event.TLSMalformed},
-	{"received new session ticket", event.TLSMalformed},
-	{"oversized record received", event.TLSMalformed},
-	{"handshake message of length", event.TLSMalformed},
-	{"handshake buffer not empty", event.TLSMalformed},
-	{"unexpected message", event.TLSMalformed},
-	{"too many ignored records", event.TLSMalformed},
-	{"error decoding message", event.TLSMalformed},
-	{"illegal parameter", event.TLSMalformed},
-	{"missing extension", event.SignatureMismatch},
-	{"bad record MAC", event.TLSMalformed},
-	{"record overflow", event.TLSMalformed},
-	{"decryption failed", event.TLSMalformed},
-	{"failed to sign", event.ServerConfig},
-	{"unsupported certificate", event.ServerConfig},
-	{"certificate private key", event.ServerConfig},
-	{"certificate RSA key size too small", event.ServerConfig},
-}
-
-// fromText finds the reason by the words of the error.
-func (d *diagnosis) fromText(text string) {
-	d.Reason = event.Internal
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "local error: "), "remote error: ")
-	text = strings.TrimPrefix(text, "tls: ")
-	for _, t := range texts {
-		if strings.HasPrefix(text, t.prefix) {
-			d.Reason = t.reason
-			break
-		}
-	}
-}
-
-// sharpen adds to a reason what the session knows about this very case.
-func (s *session) sharpen(d *diagnosis) {
-	switch d.Reason {
-	case event.ClientCertMissing:
-		d.Detail = "the client sent no certificate"
-		if cas := d.AdvertisedCAs; len(cas) > 0 {
-			d.Detail = fmt.Sprintf("we asked for a certificate of %s; the client sent none", listed(cas))
-		}
-	case event.VersionMismatch:
-		highest := s.base.MaxVersion
-		if highest == 0 {
-			highest = tls.VersionTLS13
-		}
-		d.Detail = fmt.Sprintf("the client offers TLS %s; the listener takes %s to %s",
-			listed(s.offeredVersions()), versionName(s.base.MinVersion), versionName(highest))
-	case event.ALPNMismatch:
-		d.Detail = fmt.Sprintf("the client offers %s; the listener has %s", listed(printables(s.hello.alpn)), listed(s.TLS.ALPN))
-	case event.SNIUnknown:
-		d.Detail = fmt.Sprintf("the client asked for %q; the listener has certificates for %s",
-			certs.Printable(s.hello.serverName), listed(s.servedNames()))
-	}
-}
-
-func (s *session) offeredVersions() []string {
-	var names []string
-	for _, v := range s.hello.versions {
-		if name := versionName(v); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // servedNames returns the names the listener's certificates are for.

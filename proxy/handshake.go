@@ -18,7 +18,7 @@ type hello struct {
 	suites     []uint16
 	groups     []tls.CurveID
 	alpn       []string
-	sigAlgs    int
+	schemes    []tls.SignatureScheme
 }
 
 // heard keeps what the ClientHello said. crypto/tls calls it through
@@ -32,7 +32,7 @@ func (s *session) heard(h *tls.ClientHelloInfo) {
 		suites:     h.CipherSuites,
 		groups:     h.SupportedCurves,
 		alpn:       h.SupportedProtos,
-		sigAlgs:    len(h.SignatureSchemes),
+		schemes:    h.SignatureSchemes,
 	}
 }
 
@@ -104,6 +104,7 @@ func (s *session) judge(cs tls.ConnectionState) error {
 
 // settled takes over what a finished handshake agreed on, and tells it.
 func (s *session) settled(cs *tls.ConnectionState) {
+	s.hello = hello{seen: true, serverName: s.hello.serverName} // the rest was for a failure
 	s.state = tlsState(cs)
 	s.state.Resumption = s.resumption(cs.DidResume)
 	if len(cs.PeerCertificates) > 0 {

@@ -54,7 +54,8 @@ const atOnce = time.Second
 // check our certificate only then, and close without a word: wget, Node.js at TLS
 // 1.2, curl where the name is wrong. NSS sends its alert then.
 func (s *session) suspicion(o outcome) suspicion {
-	if !s.tlsDone || o.reason != event.OK || o.by != byClient || s.state.Resumed ||
+	left := o.by == byClient || s.toUpstream.first.Load()
+	if !left || !s.tlsDone || o.reason != event.OK || s.state.Resumed ||
 		s.toUpstream.bytes.Load() != 0 || s.toClient.bytes.Load() != 0 {
 		return suspicion{}
 	}
