@@ -61,6 +61,8 @@ type Authority struct {
 	now     func() time.Time
 	dir     string // "" in memory
 
+	inventory Inventory // nil for none
+
 	constrained bool // a CA of the chain has name constraints
 
 	rootKey crypto.Signer // nil after Open of an authority with an intermediate

@@ -1,12 +1,14 @@
 package ca
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -125,6 +127,16 @@ func (i *Issued) TLS() tls.Certificate {
 // certificate has been parsed again and agrees with the request in names, usages,
 // dates and key.
 func (a *Authority) Issue(r Request) (*Issued, error) {
+	return a.IssueContext(context.Background(), r)
+}
+
+// maxSerials is how many serial numbers are tried. Of 159 random bits even the
+// second is never needed; an inventory that says otherwise twice is broken.
+const maxSerials = 3
+
+// IssueContext is Issue for an authority with an inventory, whose patience ctx
+// bounds: a certificate that cannot be recorded is not returned.
+func (a *Authority) IssueContext(ctx context.Context, r Request) (*Issued, error) {
 	s, err := r.subject()
 	if err != nil {
 		return nil, err
@@ -144,17 +156,37 @@ func (a *Authority) Issue(r Request) (*Issued, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := sign(a.issuer, a.key, request, p)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		cert, err := sign(a.issuer, a.key, request, p)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.compare(cert, a.issuer, public, p); err != nil {
+			return nil, err
+		}
+		if err := a.permits(cert); err != nil {
+			return nil, err
+		}
+		err = a.record(ctx, cert, r.profileName(s))
+		if errors.Is(err, ErrDuplicateSerial) && try < maxSerials {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &Issued{Cert: cert, Chain: a.chain(cert), Root: a.root, Key: key}, nil
 	}
-	if err := s.compare(cert, a.issuer, public, p); err != nil {
-		return nil, err
+}
+
+// profileName is what the inventory calls the profile.
+func (r Request) profileName(s *subject) string {
+	switch {
+	case r.Profile != nil:
+		return r.Profile.Name
+	case s.usage == Both:
+		return "peer"
 	}
-	if err := a.permits(cert); err != nil {
-		return nil, err
-	}
-	return &Issued{Cert: cert, Chain: a.chain(cert), Root: a.root, Key: key}, nil
+	return s.usage.String()
 }
 
 // profile says what the signature grants.

@@ -13,6 +13,7 @@ import (
 var arrows = map[string][]string{
 	"certs":          {},
 	"certs/ca":       {"certs"},
+	"certs/ca/store": {"certs/ca"},
 	"configs":        {},
 	"policy":         {"certs"},
 	"proxy":          {"certs", "policy", "proxy/event", "proxy/sockopt", "proxy/tcpwatch", "proxy/tlswire"},
