@@ -79,7 +79,7 @@ func (b *bench) revocationLists(all []*Specimen, life time.Duration) ([]byte, er
 		return nil, fmt.Errorf("making the revocation list: %w", err)
 	}
 	out := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
-	if b.hasIntermediate() && b.rootKey != nil {
+	if len(b.path) > 0 && b.rootKey != nil {
 		list.RevokedCertificateEntries = nil
 		if der, err = x509.CreateRevocationList(rand.Reader, list, b.root, b.rootKey); err != nil {
 			return nil, fmt.Errorf("making the root's revocation list: %w", err)

@@ -16,12 +16,14 @@ import (
 	"mtlsproxy/certs"
 )
 
-// A bench is what cases are made from: an authority with all its keys.
+// A bench is what cases are made from: an authority with all the keys at hand.
 type bench struct {
 	root    *x509.Certificate
 	rootKey crypto.Signer // nil if it is kept elsewhere
 	issuer  *x509.Certificate
 	key     crypto.Signer
+	path    []*x509.Certificate // from the issuer up, without the root
+	above   crypto.Signer       // the key of what issued the issuer; nil if it is kept elsewhere
 	now     time.Time
 }
 
@@ -30,19 +32,20 @@ var errCannotMake = errors.New("this authority cannot make it")
 
 func cannot(why string) error { return fmt.Errorf("%w: %s", errCannotMake, why) }
 
-// bench collects the authority's keys. The root's may be missing; cases that
-// need it say so.
+// bench collects the authority's keys. Those above the issuer may be missing;
+// cases that need them say so.
 func (a *Authority) bench() *bench {
-	b := &bench{root: a.root, rootKey: a.rootKey, issuer: a.issuer, key: a.key, now: a.now()}
+	b := &bench{root: a.root, rootKey: a.rootKey, issuer: a.issuer, key: a.key, path: a.path(), now: a.now()}
 	if b.rootKey == nil && a.dir != "" {
 		if pair, err := (certs.Loader{}).LoadKeyPair(a.Paths().Root, a.Paths().RootKey); err == nil {
 			b.rootKey, _ = pair.Certificate.PrivateKey.(crypto.Signer)
 		}
 	}
+	if len(b.path) == 1 {
+		b.above = b.rootKey
+	}
 	return b
 }
-
-func (b *bench) hasIntermediate() bool { return b.issuer != b.root }
 
 // A link is one CA between leaf and root.
 type link struct {
@@ -88,8 +91,15 @@ func (b *bench) newDraft(s *subject, algo KeyAlgo, notBefore, notAfter time.Time
 		return nil, err
 	}
 	d := &draft{b: b, role: s.usage, leaf: leaf, key: key}
-	if b.hasIntermediate() {
-		d.above = []*link{{der: b.issuer.Raw, key: b.key}}
+	for i, c := range b.path {
+		l := &link{der: c.Raw}
+		switch i {
+		case 0:
+			l.key = b.key
+		case 1:
+			l.key = b.above
+		}
+		d.above = append(d.above, l)
 	}
 	return d, nil
 }
@@ -132,8 +142,8 @@ func (d *draft) reissue() error {
 	switch {
 	case len(d.above) == 0:
 		return cannot("it has no issuing CA")
-	case d.b.rootKey == nil:
-		return cannot("the root's key is not in the directory")
+	case d.b.above == nil:
+		return cannot("the key of what issued its issuing CA is not at hand")
 	}
 	body, _, err := takeApart(d.above[0].der)
 	if err != nil {
@@ -151,11 +161,13 @@ func (d *draft) issuing() *body { return d.above[0].body }
 
 // newIssuer puts a new CA between the leaf and what issued it so far.
 func (d *draft) newIssuer(name string, pathLen int) error {
-	if d.b.rootKey == nil && len(d.above) == 0 {
-		return cannot("the root's key is not in the directory")
+	for _, c := range append(d.b.path[min(1, len(d.b.path)):], d.b.root) {
+		if maxPathLen(c) != Unlimited {
+			return cannot("a CA above its issuing CA bounds the path length")
+		}
 	}
-	if !d.b.hasIntermediate() && d.b.root.MaxPathLen == 0 {
-		return cannot("its root allows no CA below it")
+	if d.b.rootKey == nil && len(d.above) == 0 {
+		return cannot("the root's key is not at hand")
 	}
 	key, err := KeyAlgo("").generate()
 	if err != nil {
@@ -208,6 +220,7 @@ func (d *draft) underOtherCA(rootName, issuingName asn1.RawValue, sameIDs bool) 
 		d.leaf.Issuer = rootName
 		return d.leaf.setKeyID(ceAKI, rootID)
 	}
+	d.above = d.above[:1]
 	l := d.above[0]
 	body, _, err := takeApart(l.der)
 	if err != nil {
@@ -269,7 +282,7 @@ func (d *draft) sign() ([][]byte, error) {
 		der := l.der
 		if l.body != nil {
 			if up == nil {
-				return nil, cannot("the root's key is not in the directory")
+				return nil, cannot("the key that signs it is not at hand")
 			}
 			var err error
 			if der, err = l.body.sign(up, l.hash); err != nil {
@@ -283,7 +296,7 @@ func (d *draft) sign() ([][]byte, error) {
 		up = d.key
 	}
 	if up == nil {
-		return nil, cannot("the root's key is not in the directory")
+		return nil, cannot("the key that signs it is not at hand")
 	}
 	leaf, err := d.leaf.sign(up, d.hash)
 	if err != nil {

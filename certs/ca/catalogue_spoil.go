@@ -183,7 +183,7 @@ func shortenPath(d *draft) error {
 func deepChain(n int) func(*draft) error {
 	return func(d *draft) error {
 		if d.b.rootKey == nil {
-			return cannot("the root's key is not in the directory")
+			return cannot("the root's key is not at hand")
 		}
 		d.above = nil
 		der := asn1.RawValue{FullBytes: d.b.root.RawSubject}

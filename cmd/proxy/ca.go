@@ -21,7 +21,7 @@ func newCACommand() *cobra.Command {
 		Short: "make and keep a small CA for tests, demos and one team",
 		RunE:  runGroup,
 	}
-	cmd.AddCommand(newCAInitCommand(), newCABadsetCommand())
+	cmd.AddCommand(newCAInitCommand(), newCABadsetCommand(), newCAApplyCommand())
 	return cmd
 }
 
