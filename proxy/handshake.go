@@ -95,7 +95,7 @@ func (s *session) judge(cs tls.ConnectionState) error {
 	s.tap.when.sawJudging(s.tap.age(now))
 	s.presented = cs.PeerCertificates
 	s.decision = s.ClientAuth.Judge(&cs, now)
-	s.tap.when.sawDecision(s.tap.age(time.Now()), len(cs.VerifiedChains) == 0 && len(cs.PeerCertificates) > 0)
+	s.tap.when.sawDecision(s.tap.age(time.Now()), s.decision.Allowed, len(cs.VerifiedChains) == 0 && len(cs.PeerCertificates) > 0)
 	if !s.decision.Allowed {
 		return &policy.Refused{Decision: s.decision}
 	}

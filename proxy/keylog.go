@@ -18,10 +18,12 @@ type moments struct {
 	spoke      bool          // the client's first bytes came
 	understood bool          // its ClientHello was whole
 	retrying   bool          // it was asked for another
+	keyed      bool          // the handshake's secrets were derived (TLS 1.3)
 	answered   bool          // our flight was sent
 	waited     bool          // something came back
 	presented  time.Duration // what the decision is about was there
 	decided    time.Duration // the decision about the client was made; 0 where it was not
+	refused    bool          // it was no
 	sign       time.Duration // the private-key operation
 }
 
@@ -35,7 +37,7 @@ func (k *keyLog) Write(line []byte) (int, error) {
 		return len(line), nil // nothing is recorded that could be read with it
 	}
 	secrets := &k.log.secrets
-	if secrets.AddLine(line) == nil && !k.when.answered && secrets.Has(tlswire.LabelServerHandshake) && !secrets.Has(tlswire.LabelServerTraffic0) {
+	if secrets.AddLine(line) == nil && secrets.Has(tlswire.LabelServerHandshake) {
 		k.when.sawKeys((*tap)(k).age(time.Now()))
 	}
 	return len(line), nil

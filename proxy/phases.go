@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tlswire"
 )
 
 // phase is one of the phases of package event, in their order.
@@ -78,10 +79,11 @@ func (s *stretches) phases() []event.HandshakePhase {
 	return out
 }
 
-// sawRead notes a read of the client's bytes, or of its end: when we began to
-// wait, and until when we waited.
-func (m *moments) sawRead(began, done time.Duration) {
+// sawRead notes a read of n of the client's bytes, or, with none, of its end: when
+// we began to wait, and until when we waited.
+func (m *moments) sawRead(n int, began, done time.Duration) {
 	switch {
+	case n == 0 && (!m.spoke || m.retrying): // the phase is told by finish
 	case !m.spoke:
 		m.spoke = true
 		m.cut.end(waitHello, done)
@@ -107,13 +109,18 @@ func (m *moments) sawHello(at time.Duration) {
 }
 
 // sawKeys notes that the handshake's secrets were derived (TLS 1.3).
-func (m *moments) sawKeys(at time.Duration) { m.cut.end(keyExchange, at) }
+func (m *moments) sawKeys(at time.Duration) {
+	if !m.keyed {
+		m.keyed = true
+		m.cut.end(keyExchange, at)
+	}
+}
 
 // sawWrite notes a write. The first is our flight, or a HelloRetryRequest, which
 // is written by itself; what follows the flight belongs to the proof.
 func (m *moments) sawWrite(p []byte, began, done time.Duration) {
 	switch {
-	case !m.understood || m.answered:
+	case !m.understood || m.answered || p[0] == byte(tlswire.AlertRecord):
 	case m.retrying: // its ChangeCipherSpec
 	case isHelloRetry(p):
 		m.retrying = true
@@ -127,8 +134,7 @@ func (m *moments) sawWrite(p []byte, began, done time.Duration) {
 // isHelloRetry tells whether a write of crypto/tls is a HelloRetryRequest: the
 // only ServerHello that is written alone.
 func isHelloRetry(p []byte) bool {
-	const handshake, serverHello = 22, 2 // RFC 8446, Sections 5.1 and 4
-	return len(p) > 5 && p[0] == handshake && p[5] == serverHello && len(p) == 5+int(p[3])<<8+int(p[4])
+	return len(p) > 5 && p[0] == byte(tlswire.HandshakeRecord) && p[5] == byte(tlswire.TypeServerHello) && len(p) == 5+int(p[3])<<8+int(p[4])
 }
 
 // sawJudging notes that the decision about the client begins. Before our flight
@@ -144,9 +150,10 @@ func (m *moments) sawJudging(at time.Duration) {
 	}
 }
 
-// sawDecision notes that it was made, and whether the chain was verified with it.
-func (m *moments) sawDecision(at time.Duration, verified bool) {
-	m.decided = at
+// sawDecision notes that it was made, whether the client may pass, and whether the
+// chain was verified with it.
+func (m *moments) sawDecision(at time.Duration, allowed, verified bool) {
+	m.decided, m.refused = at, !allowed
 	if verified {
 		m.cut.end(chainVerify, at)
 	} else {
@@ -180,8 +187,8 @@ func (m *moments) current(failed, byClient bool) phase {
 		return waitClient
 	case m.decided == 0:
 		return chainVerify
-	case last == decide || last == chainVerify:
-		return last // the decision was no
+	case m.refused:
+		return last
 	}
 	return proof
 }

@@ -166,6 +166,9 @@ func (s *session) malformed(text string, wire *transcript) string {
 	var got, want string
 	text = strings.TrimPrefix(strings.TrimPrefix(text, "local error: "), "tls: ")
 	if n, _ := fmt.Sscanf(text, "received unexpected handshake message of type %s when waiting for %s", &got, &want); n == 2 {
+		if got == "*tls.clientHelloMsg" && want == "*tls.helloRequestMsg" {
+			return "the client asked to negotiate again, which the proxy does not do"
+		}
 		return fmt.Sprintf("the client sent a %s where a %s was due", messageOf(got), messageOf(want))
 	}
 	if wire.fault != nil {

@@ -96,9 +96,7 @@ func (t *tap) listen(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
 	done := time.Now()
 	t.in.Add(int64(n))
-	if n > 0 || t.when.spoke {
-		t.when.sawRead(t.age(began), t.age(done))
-	}
+	t.when.sawRead(n, t.age(began), t.age(done))
 	if n > 0 {
 		t.heard(p[:n], done)
 	}

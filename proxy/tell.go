@@ -27,11 +27,15 @@ func (s *session) tellEstablished(side event.Side, conn net.Conn, at time.Time) 
 func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
 	s.tap.forget() // where the session ended before its handshake was looked at
 	doubt := s.suspicion(o)
-	if doubt.detail != "" && o.detail != "" {
-		doubt.detail += ": "
+	detail := doubt.detail
+	if o.cause == event.CauseClientTLSViolated {
+		detail = s.malformed(o.detail, &transcript{})
+	}
+	if detail != "" && o.detail != "" {
+		detail += ": "
 	}
 	s.emit(time.Now(), event.ConnClosed{
-		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: doubt.detail + o.detail,
+		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: detail + o.detail,
 		Suspect: doubt.reason, Confidence: doubt.confidence,
 		BytesIn: s.toUpstream.bytes.Load(), BytesOut: s.toClient.bytes.Load(),
 		WireIn: s.tap.in.Load(), WireOut: s.tap.out.Load(),
@@ -61,6 +65,9 @@ func (s *session) suspicion(o outcome) suspicion {
 	}
 	if o.cause == event.CauseClientAlert {
 		return lateAlert(o.detail)
+	}
+	if o.cause != event.CauseClean && o.cause != event.CauseTruncated && o.cause != event.CauseClientReset {
+		return suspicion{}
 	}
 	stayed := time.Since(s.about.Started) - s.tap.when.cut.now()
 	if stayed > atOnce {
