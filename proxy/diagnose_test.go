@@ -1,10 +1,16 @@
 package proxy_test
 
 import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"io"
 	"net"
 	"os/exec"
@@ -326,5 +332,59 @@ func TestFloodsAfterTheHandshakeEnd(t *testing.T) {
 				t.Errorf("%d events", n)
 			}
 		})
+	}
+}
+
+// keyUpdates seals KeyUpdates of a client: RFC 8446, Sections 4.6.3 and 7.2.
+type keyUpdates struct {
+	t      *testing.T
+	secret []byte
+}
+
+// next returns a record with one KeyUpdate, and goes on to the next keys.
+func (k *keyUpdates) next() []byte {
+	k.t.Helper()
+	block := must(aes.NewCipher(k.expand("key", 16)))(k.t)
+	aead := must(cipher.NewGCM(block))(k.t)
+	plain := []byte{24, 0, 0, 1, 0, 22} // update_not_requested, and the type of the content
+	header := []byte{23, 3, 3, 0, byte(len(plain) + aead.Overhead())}
+	sealed := aead.Seal(header, k.expand("iv", 12), plain, header)
+	k.secret = k.expand("traffic upd", sha256.Size)
+	return sealed
+}
+
+// expand is HKDF-Expand-Label.
+func (k *keyUpdates) expand(label string, length int) []byte {
+	info := append([]byte{0, byte(length), byte(len("tls13 " + label))}, "tls13 "+label...)
+	return must(hkdf.Expand(sha256.New, k.secret, string(append(info, 0)), length))(k.t)
+}
+
+func TestAFloodOfKeyUpdatesEnds(t *testing.T) {
+	l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth = policy.ClientAuth{} })
+	var keys bytes.Buffer
+	cfg := l.clientConfig()
+	cfg.KeyLogWriter = &keys
+	client := l.dial(cfg)
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if suite := client.ConnectionState().CipherSuite; suite != tls.TLS_AES_128_GCM_SHA256 {
+		t.Skipf("the library chose %s", tls.CipherSuiteName(suite))
+	}
+	_, line, _ := strings.Cut(keys.String(), "CLIENT_TRAFFIC_SECRET_0 ")
+	secret, err := hex.DecodeString(strings.Fields(line)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor[event.HandshakeOK](l)
+	updates := keyUpdates{t, secret}
+	for range 100 {
+		if _, err := client.NetConn().Write(updates.next()); err != nil {
+			break
+		}
+	}
+	end := l.closed()
+	if end.Cause != event.CauseClientTLSViolated || !strings.Contains(end.Detail, "too many non-advancing records") {
+		t.Errorf("closed: %+v", end)
 	}
 }
