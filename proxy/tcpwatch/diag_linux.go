@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
 	"time"
 
@@ -27,14 +26,9 @@ type diag struct {
 }
 
 func openDiag() (*diag, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	fd, err := openSockDiag()
 	if err != nil {
-		return nil, fmt.Errorf("opening sock_diag: %w", os.NewSyscallError("socket", err))
-	}
-	tv := unix.NsecToTimeval(int64(answerTimeout))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("opening sock_diag: %w", os.NewSyscallError("setsockopt", err))
+		return nil, err
 	}
 	return &diag{fd: fd}, nil
 }

@@ -9,3 +9,7 @@ func openDiag() (*diag, error) { return nil, errPlatform }
 func (*diag) close() error { return errPlatform }
 
 func (*diag) get(ID) (Socket, error) { return Socket{}, errPlatform }
+
+func (e replyError) Error() string { return "errno" }
+
+func dump(Filter, func(*Socket) bool) error { return errPlatform }

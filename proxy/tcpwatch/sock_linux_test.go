@@ -291,3 +291,8 @@ func BenchmarkInfo(b *testing.B) {
 		}
 	}
 }
+
+// linger2 sets TCP_LINGER2, in seconds.
+func linger2(seconds int) func(fd int) error {
+	return func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_LINGER2, seconds) }
+}

@@ -1,0 +1,366 @@
+package tcpwatch
+
+import (
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+// Fact is an observation that was new, put in its place in the connection.
+type Fact struct {
+	Observation
+
+	// First says of a FIN or RST that it was the connection's first: whoever sent
+	// it ended the connection.
+	First bool
+
+	// Verdict and the rest stand in the last fact, that of kind [SawEnd].
+	Verdict Verdict
+	FirstBy Party // who sent the first FIN or RST
+	Passed  []Passage
+}
+
+// Passage is a state that the connection entered.
+type Passage struct {
+	State   tcpwire.State
+	Time    time.Time
+	Quality Quality
+}
+
+// A Teller hears the facts of one connection. Tell is called by one goroutine at
+// a time. It must not block, and must not call the [Flow].
+type Teller interface {
+	Tell(Fact)
+}
+
+// Flow follows one connection from its accept, or dial, to the end of its life in
+// the kernel. It takes what the tiers observe, throws away what was known
+// already, prefers what is known better, and tells the rest.
+//
+// Its methods may be called concurrently. A nil *Flow does nothing, so that a
+// connection that cannot be watched needs no special care.
+type Flow struct {
+	watcher *Watcher
+	id      ID
+	key     uint64 // in the watcher's table
+	dialed  bool
+	teller  Teller
+
+	mu   sync.Mutex // protects what follows
+	conn *net.TCPConn
+	isn  *InitialSequence
+	held []Fact // waiting for a better witness, in order of time
+	told toldSet
+	past []Passage
+
+	state   tcpwire.State // the last one known
+	firstBy Party
+	abort   bool      // we asked for RST
+	unread  bool      // bytes nobody read were there at the close
+	closed  time.Time // when we closed; zero before
+	expiry  time.Time // when FIN-WAIT-2 will be over
+	ended   bool
+
+	// What the higher tiers need. peerISN and knowsISN are constant.
+	peerISN  uint32
+	knowsISN bool
+	syns     [Packet + 1]uint8 // by source
+	synacks  [Packet + 1]uint8
+
+	following // the watcher's, under its lock
+}
+
+// toldSet remembers what has been told, so that a second witness adds nothing.
+type toldSet struct {
+	fin, rst      [Peer + 1]bool
+	shook         bool
+	syns, synacks int
+	states        States
+}
+
+// ID names the connection as the kernel knows it.
+func (f *Flow) ID() ID {
+	if f == nil {
+		return ID{}
+	}
+	return f.id
+}
+
+// HalfClosed is to be called after our FIN was sent with CloseWrite, so that its
+// time is known.
+func (f *Flow) HalfClosed() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sentFIN(time.Now())
+}
+
+// Closing is to be called right before the connection is closed; abort says that
+// it will be by RST. It returns the last TCP_INFO, or the error of [Info].
+func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
+	if f == nil {
+		return tcpwire.Info{}, net.ErrClosed
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.abort = abort
+	if f.conn == nil {
+		return tcpwire.Info{}, net.ErrClosed
+	}
+	info, unread, err := lastLook(f.conn)
+	if err != nil {
+		return info, err
+	}
+	now := time.Now()
+	f.unread = unread > 0
+	f.see(info, now)
+	switch {
+	case info.State == tcpwire.Closed: // reset, or in TIME-WAIT already
+	case abort || f.unread:
+		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: &info})
+	default:
+		f.sentFIN(now)
+	}
+	return info, nil
+}
+
+// Closed is to be called right after the connection was closed, when [Flow.Closing]
+// was called before it. From then on the kernel is asked what became of it.
+func (f *Flow) Closed() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	f.conn = nil
+	f.closed = time.Now()
+	f.mu.Unlock()
+	f.watcher.follow(f)
+}
+
+// sentFIN notes our FIN unless it is known.
+func (f *Flow) sentFIN(now time.Time) {
+	f.observe(Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us})
+}
+
+// see draws conclusions from TCP_INFO, read while we hold the connection.
+func (f *Flow) see(info tcpwire.Info, now time.Time) {
+	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: &info}
+	switch info.State {
+	case tcpwire.CloseWait, tcpwire.LastAck, tcpwire.Closing:
+		o.Kind, o.By = SawFIN, Peer
+		f.observe(o)
+	}
+	f.enter(info.State, o)
+}
+
+// hungUp is called when epoll says that the peer will send no more; broken, that
+// the connection is gone by error.
+func (f *Flow) hungUp(broken bool, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conn == nil {
+		return
+	}
+	info, err := Info(f.conn)
+	if err != nil {
+		return // closed meanwhile: Closing has looked
+	}
+	o := Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: &info}
+	switch {
+	case !broken:
+		f.observe(o)
+		f.enter(info.State, o)
+	case gaveUp(info):
+		f.enter(info.State, o)
+	default:
+		o.Kind = SawRST
+		f.observe(o)
+	}
+}
+
+// gaveUp tells a connection that our kernel ended because nobody answered from
+// one that was reset: its retransmissions or probes were going unanswered.
+func gaveUp(i tcpwire.Info) bool { return i.Retransmits > 0 || i.Probes > 1 }
+
+// enter notes that the connection is in a state.
+func (f *Flow) enter(s tcpwire.State, o Observation) {
+	if s == tcpwire.NewSynReceived {
+		s = tcpwire.SynReceived
+	}
+	if !s.Known() || s == f.state || f.told.states.Has(s) || s == tcpwire.Closed && f.closed.IsZero() {
+		return
+	}
+	o.Kind, o.By, o.From, o.To = SawState, 0, f.state, s
+	f.state = s
+	f.observe(o)
+}
+
+// observe takes in an observation; f.mu is held. Where better witnesses are at
+// work it is held for them a little while.
+func (f *Flow) observe(o Observation) {
+	if f.ended || f.known(&o) {
+		return
+	}
+	if o.ISN != nil {
+		f.isn = o.ISN
+	} else if o.Kind <= SawRST {
+		o.ISN = f.isn
+	}
+	fact := Fact{Observation: o}
+	wait := f.watcher.patience
+	if wait == 0 {
+		f.tell(fact)
+		return
+	}
+	at := slices.IndexFunc(f.held, func(h Fact) bool { return inOrder(h, fact) > 0 })
+	if at < 0 {
+		at = len(f.held)
+	}
+	f.held = slices.Insert(f.held, at, fact)
+	f.watcher.hold(f, o.Time.Add(wait))
+}
+
+// inOrder puts what happened at the same time in the order of the protocol.
+func inOrder(a, b Fact) int {
+	if c := a.Time.Compare(b.Time); c != 0 {
+		return c
+	}
+	return int(a.Kind) - int(b.Kind)
+}
+
+// known reports whether the same has been told, or is about to be; then the
+// better of both stays.
+func (f *Flow) known(o *Observation) bool {
+	if f.told.has(o) {
+		return true
+	}
+	i := slices.IndexFunc(f.held, func(h Fact) bool { return same(&h.Observation, o) })
+	if i < 0 {
+		return false
+	}
+	better := *o
+	if o.Quality <= f.held[i].Quality && (o.Segment == nil || f.held[i].Segment != nil) {
+		better = f.held[i].Observation
+	}
+	better.fill(o)
+	better.fill(&f.held[i].Observation)
+	f.held[i].Observation = better
+	slices.SortStableFunc(f.held, inOrder)
+	return true
+}
+
+// fill takes over from another witness what this one does not know.
+func (o *Observation) fill(other *Observation) {
+	if o.ISN == nil {
+		o.ISN = other.ISN
+	}
+	if o.Info == nil {
+		o.Info = other.Info
+	}
+	if o.Segment == nil {
+		o.Segment = other.Segment
+	}
+	o.Attempt = max(o.Attempt, other.Attempt)
+	if o.From == 0 {
+		o.From = other.From
+	}
+}
+
+// same reports whether two witnesses speak of one thing.
+func same(a, b *Observation) bool {
+	if a.Kind != b.Kind || a.By != b.By {
+		return false
+	}
+	switch a.Kind {
+	case SawSYN, SawSYNACK:
+		return a.Attempt == b.Attempt
+	case SawState:
+		return a.To == b.To
+	case SawRetransmit:
+		return false
+	}
+	return true
+}
+
+func (t *toldSet) has(o *Observation) bool {
+	switch o.Kind {
+	case SawSYN:
+		return o.Attempt <= t.syns
+	case SawSYNACK:
+		return o.Attempt <= t.synacks
+	case SawEstablished:
+		return t.shook
+	case SawFIN:
+		return t.fin[o.By]
+	case SawRST:
+		return t.rst[o.By]
+	case SawState:
+		return t.states.Has(o.To)
+	}
+	return false
+}
+
+func (t *toldSet) add(o *Observation) {
+	switch o.Kind {
+	case SawSYN:
+		t.syns = o.Attempt
+	case SawSYNACK:
+		t.synacks = o.Attempt
+	case SawEstablished:
+		t.shook = true
+	case SawFIN:
+		t.fin[o.By] = true
+	case SawRST:
+		t.rst[o.By] = true
+	case SawState:
+		t.states |= 1 << o.To
+	}
+}
+
+// release tells what has been held until now; all of it, if now is zero.
+func (f *Flow) release(now time.Time) {
+	n := 0
+	for ; n < len(f.held); n++ {
+		if !now.IsZero() && f.held[n].Time.Add(f.watcher.patience).After(now) {
+			break
+		}
+		f.tell(f.held[n])
+	}
+	f.held = slices.Delete(f.held, 0, n)
+	if len(f.held) == 0 {
+		f.held = nil
+	}
+}
+
+// tell passes one fact on.
+func (f *Flow) tell(fact Fact) {
+	switch fact.Kind {
+	case SawFIN, SawRST:
+		if f.firstBy == 0 {
+			f.firstBy, fact.First = fact.By, true
+		}
+	case SawState:
+		f.past = append(f.past, Passage{fact.To, fact.Time, fact.Quality})
+	case SawEnd:
+		fact.FirstBy, fact.Passed = f.firstBy, f.past
+	}
+	f.told.add(&fact.Observation)
+	f.teller.Tell(fact)
+}
+
+// end tells the last fact. It reports false when that was told before.
+func (f *Flow) end(v Verdict, o Observation) bool {
+	if f.ended {
+		return false
+	}
+	f.release(time.Time{})
+	o.Kind = SawEnd
+	f.tell(Fact{Observation: o, Verdict: v})
+	f.ended, f.conn, f.held = true, nil, nil
+	return true
+}

@@ -1,0 +1,491 @@
+package tcpwatch
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+// teller records facts.
+type teller struct {
+	mu    sync.Mutex
+	facts []Fact
+	over  chan struct{}
+}
+
+func newTeller() *teller { return &teller{over: make(chan struct{})} }
+
+func (t *teller) Tell(f Fact) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.facts = append(t.facts, f)
+	if f.Kind == SawEnd {
+		close(t.over)
+	}
+}
+
+func (t *teller) all() []Fact {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.facts)
+}
+
+// end waits for the last fact.
+func (t *teller) end(tb testing.TB) Fact {
+	tb.Helper()
+	select {
+	case <-t.over:
+	case <-time.After(10 * time.Second):
+		tb.Fatalf("no end; told:\n%s", t)
+	}
+	facts := t.all()
+	return facts[len(facts)-1]
+}
+
+// await waits for the first fact of that kind by that party.
+func (t *teller) await(tb testing.TB, kind Kind, by Party) Fact {
+	tb.Helper()
+	return t.awaitFact(tb, func(f Fact) bool { return f.Kind == kind && f.By == by })
+}
+
+// awaitState waits until that state is told.
+func (t *teller) awaitState(tb testing.TB, s tcpwire.State) Fact {
+	tb.Helper()
+	return t.awaitFact(tb, func(f Fact) bool { return f.Kind == SawState && f.To == s })
+}
+
+func (t *teller) awaitFact(tb testing.TB, is func(Fact) bool) Fact {
+	tb.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if all := t.all(); slices.ContainsFunc(all, is) {
+			return all[slices.IndexFunc(all, is)]
+		}
+		if time.Now().After(end) {
+			tb.Fatalf("not told; told:\n%s", t)
+		}
+	}
+}
+
+func (t *teller) String() string {
+	var b strings.Builder
+	for _, f := range t.all() {
+		fmt.Fprintf(&b, "%v by %v %v→%v first %v %v %v %v\n", f.Kind, f.By, f.From, f.To, f.First, f.Source, f.Quality, f.Verdict)
+	}
+	return b.String()
+}
+
+func (t *teller) states() (all []tcpwire.State) {
+	for _, f := range t.all() {
+		if f.Kind == SawState {
+			all = append(all, f.To)
+		}
+	}
+	return all
+}
+
+func startT(t testing.TB, o Options) *Watcher {
+	t.Helper()
+	openDiagT(t) // skips where the kernel is not to be asked
+	w, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+// sockOnly are the options for the tier that needs nothing.
+var sockOnly = Options{Tiers: []Source{Sock}}
+
+// watched is a connection and what is told of its server's end.
+type watched struct {
+	*teller
+	client, server *net.TCPConn
+	flow           *Flow
+}
+
+func watchT(t testing.TB, w *Watcher) watched {
+	t.Helper()
+	return watchAt(t, w, listen(t, "127.0.0.1:0"))
+}
+
+func watchAt(t testing.TB, w *Watcher, ln *net.TCPListener) watched {
+	t.Helper()
+	client, server := pair(t, ln)
+	client.SetReadBuffer(4096)
+	t.Cleanup(func() { client.SetLinger(0); client.Close() })
+	snap, err := Open(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl := newTeller()
+	f, err := w.Watch(server, &snap, tl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watched{tl, client, server, f}
+}
+
+// close closes the server's end as the proxy does.
+func (c watched) close(t testing.TB, abort bool) {
+	t.Helper()
+	c.flow.Closing(abort)
+	if abort {
+		c.server.SetLinger(0)
+	}
+	if err := c.server.Close(); err != nil {
+		t.Error(err)
+	}
+	c.flow.Closed()
+}
+
+func (c watched) halfClose(t testing.TB) {
+	t.Helper()
+	if err := c.server.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	c.flow.HalfClosed()
+}
+
+func drain(t testing.TB, conn *net.TCPConn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	buf := make([]byte, 64<<10)
+	for {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// TestHowConnectionsEnd closes a connection in each way of the table of closes
+// and holds what is told against what happened.
+func TestHowConnectionsEnd(t *testing.T) {
+	w := startT(t, sockOnly)
+	for _, tt := range []struct {
+		name    string
+		do      func(t *testing.T, c watched)
+		verdict Verdict
+		first   Party
+		rst     Party // who reset, if anybody
+		passed  []tcpwire.State
+	}{
+		{"we close, the peer answers with data: our kernel resets", func(t *testing.T, c watched) {
+			c.close(t, false)
+			c.awaitState(t, tcpwire.FinWait2)
+			c.client.Write([]byte("close_notify"))
+			c.client.Close()
+		}, ResetAfterClose, Us, 0, []tcpwire.State{tcpwire.FinWait2}},
+		{"we close, the peer closes without a word", func(t *testing.T, c watched) {
+			c.close(t, false)
+			c.awaitState(t, tcpwire.FinWait2)
+			c.client.Close()
+		}, ClosedHere, Us, 0, []tcpwire.State{tcpwire.FinWait2, tcpwire.TimeWait}},
+		{"the peer closes, then we", func(t *testing.T, c watched) {
+			c.client.Close()
+			c.await(t, SawFIN, Peer)
+			drain(t, c.server)
+			c.close(t, false)
+		}, ClosedThere, Peer, 0, []tcpwire.State{tcpwire.CloseWait}},
+		{"the peer closes and gets data from us: it resets", func(t *testing.T, c watched) {
+			c.client.Close()
+			c.await(t, SawFIN, Peer)
+			c.server.Write([]byte("alert"))
+			c.await(t, SawRST, Peer)
+			c.close(t, false)
+		}, ResetThere, Peer, Peer, []tcpwire.State{tcpwire.CloseWait}},
+		{"we close with unread bytes", func(t *testing.T, c watched) {
+			c.client.Write([]byte("data"))
+			waitReadable(t, c.server)
+			c.close(t, false)
+		}, UnreadHere, Us, Us, nil},
+		{"both half-close in turn, we first", func(t *testing.T, c watched) {
+			c.halfClose(t)
+			c.client.Write([]byte("answer"))
+			c.client.Close()
+			drain(t, c.server)
+			c.await(t, SawFIN, Peer)
+			c.close(t, false)
+		}, ClosedHere, Us, 0, []tcpwire.State{tcpwire.TimeWait}},
+		{"the peer half-closes, we send and close", func(t *testing.T, c watched) {
+			c.client.CloseWrite()
+			c.await(t, SawFIN, Peer)
+			c.server.Write(make([]byte, 2000))
+			drainOnce(t, c.server)
+			c.close(t, false)
+			drain(t, c.client)
+		}, ClosedThere, Peer, 0, []tcpwire.State{tcpwire.CloseWait}},
+		{"we abort", func(t *testing.T, c watched) {
+			c.close(t, true)
+		}, AbortedHere, Us, Us, nil},
+		{"we half-close, wait, and abort", func(t *testing.T, c watched) {
+			c.halfClose(t)
+			waitState(t, c.server, tcpwire.FinWait2)
+			c.close(t, true)
+		}, AbortedHere, Us, Us, []tcpwire.State{tcpwire.FinWait2}},
+		{"the peer aborts", func(t *testing.T, c watched) {
+			c.client.SetLinger(0)
+			c.client.Close()
+			c.await(t, SawRST, Peer)
+			c.close(t, false)
+		}, ResetThere, Peer, Peer, nil},
+		{"both close at once, with our window full", func(t *testing.T, c watched) {
+			fill(t, c.server)
+			c.halfClose(t)
+			c.client.CloseWrite()
+			c.await(t, SawFIN, Peer)
+			c.close(t, false)
+			drain(t, c.client)
+		}, ClosedByBoth, Us, 0, []tcpwire.State{tcpwire.Closing, tcpwire.TimeWait}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := watchT(t, w)
+			tt.do(t, c)
+			end := c.end(t)
+			if end.Verdict != tt.verdict || end.FirstBy != tt.first {
+				t.Errorf("got %v, first %v, want %v, %v; told:\n%s", end.Verdict, end.FirstBy, tt.verdict, tt.first, c)
+			}
+			c.flow.mu.Lock()
+			defer c.flow.mu.Unlock()
+			for _, by := range []Party{Us, Peer} {
+				if got, want := c.flow.sent(SawRST, by), tt.rst == by; got != want {
+					t.Errorf("RST by %v: %v, want %v", by, got, want)
+				}
+			}
+			passed := slices.DeleteFunc(c.states(), func(s tcpwire.State) bool {
+				return s == tcpwire.FinWait1 || s == tcpwire.Established || s == tcpwire.LastAck // pass at once, on loopback
+			})
+			if !slices.Equal(passed, tt.passed) {
+				t.Errorf("passed %v, want %v; told:\n%s", passed, tt.passed, c)
+			}
+			if n := len(end.Passed); n != len(c.states()) {
+				t.Errorf("the end lists %d states, %d were told", n, len(c.states()))
+			}
+		})
+	}
+}
+
+func waitReadable(t testing.TB, conn *net.TCPConn) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, unread, _ := lastLook(conn); unread > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("nothing came")
+		}
+	}
+}
+
+func drainOnce(t testing.TB, conn *net.TCPConn) {
+	t.Helper()
+	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.Read(make([]byte, 1))
+}
+
+func TestPeerFINIsSeenUnderBackPressure(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	if _, err := c.client.Write(make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	c.client.CloseWrite() // nobody reads at the other end
+	f := c.await(t, SawFIN, Peer)
+	if !f.First || f.Info == nil || f.Info.State != tcpwire.CloseWait || f.Info.BytesReceived != 1001 {
+		t.Errorf("got %+v, want the first FIN with TCP_INFO in CLOSE-WAIT", f)
+	}
+}
+
+func TestTheHandshakeIsTold(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	syn, synack, done := c.await(t, SawSYN, Peer), c.await(t, SawSYNACK, Us), c.await(t, SawEstablished, 0)
+	if syn.Segment == nil || syn.Segment.Src.Port() != addrPort(c.client.LocalAddr()).Port() {
+		t.Errorf("SYN %+v, want the client's", syn)
+	}
+	if synack.Attempt != 1 || synack.Time.Before(syn.Time) || done.Time.Before(synack.Time) {
+		t.Errorf("SYN at %v, SYN-ACK %d at %v, established at %v", syn.Time, synack.Attempt, synack.Time, done.Time)
+	}
+}
+
+func TestADialedConnectionIsWatched(t *testing.T) {
+	w := startT(t, sockOnly)
+	client, server := pair(t, listen(t, "127.0.0.1:0"))
+	snap, err := Open(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl := newTeller()
+	f, err := w.WatchDialed(client, &snap, tl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	tl.await(t, SawFIN, Peer)
+	f.Closing(false)
+	client.Close()
+	f.Closed()
+	if end := tl.end(t); end.Verdict != ClosedThere || end.FirstBy != Peer {
+		t.Errorf("got %v, first %v; told:\n%s", end.Verdict, end.FirstBy, tl)
+	}
+	for _, fact := range tl.all() {
+		if fact.Kind == SawSYN || fact.Kind == SawSYNACK {
+			t.Errorf("told a %v nobody saw", fact.Kind)
+		}
+	}
+}
+
+func TestFinWait2IsFollowedToItsEnd(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchAt(t, w, listen(t, "127.0.0.1:0", linger2(1)))
+	c.close(t, false) // and the client never does
+	end := c.end(t)
+	if end.Verdict != FinWait2Expired || end.FirstBy != Us {
+		t.Errorf("got %v, first %v; told:\n%s", end.Verdict, end.FirstBy, c)
+	}
+	if s := w.Stats(); s.Pending != 0 || s.Watched != 0 || s.Followed != 1 || s.Lookups < 3 {
+		t.Errorf("stats %+v, want nothing left", s)
+	}
+}
+
+func TestTooManyClosedConnections(t *testing.T) {
+	w := startT(t, Options{Tiers: []Source{Sock}, MaxPending: 2})
+	ln := listen(t, "127.0.0.1:0")
+	var all []watched
+	for range 3 {
+		c := watchAt(t, w, ln)
+		c.close(t, false)
+		all = append(all, c)
+	}
+	if end := all[0].end(t); end.Verdict != Lost {
+		t.Errorf("the oldest: %v, want it dropped", end.Verdict)
+	}
+	if s := w.Stats(); s.Evicted != 1 || s.Pending != 2 {
+		t.Errorf("stats %+v, want one evicted, two pending", s)
+	}
+	w.Close()
+	for _, c := range all[1:] {
+		if end := c.end(t); end.Verdict != StillOpen || end.To != tcpwire.FinWait1 && end.To != tcpwire.FinWait2 {
+			t.Errorf("at Close: %v in %v, want still open in FIN-WAIT-1 or -2", end.Verdict, end.To)
+		}
+	}
+}
+
+func TestManyClosedConnectionsAreDumped(t *testing.T) {
+	w := startT(t, sockOnly)
+	c, d := watchT(t, w), watchT(t, w)
+	c.close(t, false)
+	d.close(t, false)
+	d.client.Close()
+	w.askAll(time.Now()) // as with more than dumpAbove of them
+	if end := d.end(t); end.Verdict != ClosedHere {
+		t.Errorf("got %v, want %v", end.Verdict, ClosedHere)
+	}
+	if s := w.Stats(); s.Dumps != 1 || s.Pending != 1 {
+		t.Errorf("stats %+v, want one dump and one pending", s)
+	}
+}
+
+func TestWatcherCloses(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if end := c.end(t); end.Verdict != StillOpen {
+		t.Errorf("an open connection ends as %v", end.Verdict)
+	}
+	if err := w.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("second Close: %v, want net.ErrClosed", err)
+	}
+	_, server := pair(t, listen(t, "127.0.0.1:0"))
+	if _, err := w.Watch(server, &Snapshot{}, newTeller()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Watch after Close: %v, want net.ErrClosed", err)
+	}
+	c.close(t, false) // must not block, nor tell anything more
+}
+
+func TestWhatIsNotTCPIsNotWatched(t *testing.T) {
+	w := startT(t, sockOnly)
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	f, err := w.Watch(a, &Snapshot{}, newTeller())
+	if !errors.Is(err, errors.ErrUnsupported) || f != nil {
+		t.Errorf("got %v, %v, want errors.ErrUnsupported", f, err)
+	}
+	f.HalfClosed() // a nil Flow does nothing
+	f.Closing(true)
+	f.Closed()
+}
+
+func TestGauges(t *testing.T) {
+	w := startT(t, Options{Tiers: []Source{Sock}, Gauge: 5 * time.Millisecond})
+	ln := listen(t, "127.0.0.1:0")
+	if err := w.Listen("main", ln); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, ln)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if g := w.Gauges(); len(g) == 1 && g[0].Name == "main" && g[0].Length == 1 && g[0].Peak == 1 && g[0].Backlog > 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("got %+v, want one waiting", g)
+		}
+	}
+	ln.Close()
+	for end := time.Now().Add(5 * time.Second); len(w.Gauges()) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a closed listener is still read")
+		}
+	}
+}
+
+func BenchmarkConnectClose(b *testing.B) {
+	for _, tt := range []struct {
+		name  string
+		watch bool
+	}{{"bare", false}, {"watched", true}} {
+		b.Run(tt.name, func(b *testing.B) {
+			w := startT(b, sockOnly)
+			ln := listen(b, "127.0.0.1:0")
+			b.ReportAllocs()
+			for b.Loop() {
+				client, err := net.Dial("tcp", ln.Addr().String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				server, err := ln.Accept()
+				if err != nil {
+					b.Fatal(err)
+				}
+				var f *Flow
+				if tt.watch {
+					snap, err := Open(server)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if f, err = w.Watch(server, &snap, discard{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				client.Close()
+				f.Closing(false)
+				server.Close()
+				f.Closed()
+			}
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Tell(Fact) {}

@@ -1,0 +1,118 @@
+package tcpwatch
+
+import (
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+// maxSYNACKs bounds how many SYN-ACKs are told of one connection.
+const maxSYNACKs = 16
+
+// shook takes in what the kernel told of the handshake at accept; f.mu is held.
+func (f *Flow) shook(snap *Snapshot) {
+	h := snap.Handshake()
+	info := snap.Info
+	f.state, f.told.states = tcpwire.Established, StatesOf(tcpwire.Established)
+	o := Observation{Time: snap.Time, Source: Sock, Quality: Inferred, ID: f.id, By: Peer}
+	if f.dialed {
+		// The counters of the dialing side do not tell when it began.
+		o.Kind, o.By, o.Info, o.Quality = SawEstablished, 0, &info, Derived
+		f.observe(o)
+		return
+	}
+	synack := o
+	if !h.SYNArrived.IsZero() {
+		o.Time, synack.Time = h.SYNArrived, h.SYNArrived
+		o.Quality, synack.Quality = Derived, Derived
+	}
+	if snap.SYN != nil {
+		o.Kind, o.Segment, o.Attempt = SawSYN, snap.SYN, 1
+		f.observe(o)
+	}
+	for n := range min(int(h.SYNACKRetransmits), maxSYNACKs-1) + 1 {
+		again := synack
+		again.Kind, again.By, again.Attempt = SawSYNACK, Us, n+1
+		if n > 0 { // the kernel doubles its wait from one second (RFC 6298, Section 5)
+			again.Time = synack.Time.Add(time.Duration(1<<n-1) * time.Second)
+			again.Quality = Inferred
+			if again.Time.After(snap.Time) {
+				again.Time = snap.Time
+			}
+		}
+		f.observe(again)
+	}
+	done := o
+	done.Kind, done.By, done.Segment, done.Attempt, done.Info = SawEstablished, 0, nil, 0, &info
+	if !h.Established.IsZero() {
+		done.Time = h.Established
+	}
+	f.observe(done)
+}
+
+// witness gives an observation of the sockops or packet tier to its connection,
+// or keeps it until there is one.
+func (w *Watcher) witness(o Observation) {
+	w.mu.Lock()
+	f := w.byTuple[o.ID.tuple()]
+	if o.ID.Cookie != 0 {
+		f = w.byCookie[o.ID.Cookie]
+	}
+	if f == nil || !f.mine(&o) {
+		// Under the lock: the connection may be entering just now.
+		w.early.add(o, w.max)
+		first := w.early.next()
+		w.rouse(first)
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	f.mu.Lock()
+	f.take(o)
+	f.mu.Unlock()
+}
+
+// adopt gives a connection what was seen of it before; f.mu is held.
+func (w *Watcher) adopt(f *Flow) {
+	if len(w.higher) == 0 {
+		return
+	}
+	for _, o := range w.early.claim(f.id.tuple()) {
+		if f.mine(&o) {
+			f.take(o)
+		}
+	}
+}
+
+// mine reports whether an observation of the four-tuple is of this connection and
+// not of an earlier or later one. What it reads does not change once the
+// connection has entered the books.
+func (f *Flow) mine(o *Observation) bool {
+	if o.ID.Cookie != 0 {
+		return o.ID.Cookie == f.id.Cookie
+	}
+	if s := o.Segment; s != nil && f.knowsISN {
+		switch {
+		case o.Kind == SawSYN && o.By == Peer:
+			return s.Seq == f.peerISN
+		case o.Kind == SawSYNACK && o.By == Us:
+			return s.Ack == f.peerISN+1
+		}
+	}
+	return true
+}
+
+// take numbers what comes more than once, and observes.
+func (f *Flow) take(o Observation) {
+	switch {
+	case o.Kind == SawSYN && o.Attempt == 0:
+		f.syns[o.Source]++
+		o.Attempt = int(f.syns[o.Source])
+	case o.Kind == SawSYNACK && o.Attempt == 0:
+		f.synacks[o.Source]++
+		o.Attempt = int(f.synacks[o.Source])
+	case o.Kind == SawState:
+		f.state = o.To
+	}
+	f.observe(o)
+}

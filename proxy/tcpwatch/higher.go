@@ -1,0 +1,3 @@
+package tcpwatch
+
+func (w *Watcher) startHigher(o Options) {}

@@ -1,0 +1,136 @@
+package tcpwatch
+
+import (
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+// timeWaitLength is how long Linux keeps TIME-WAIT, whatever tcp_fin_timeout says
+// (TCP_TIMEWAIT_LEN, include/net/tcp.h).
+const timeWaitLength = 60 * time.Second
+
+// slack is how much earlier than predicted a kernel timer may be found expired:
+// it counts jiffies, and rounds.
+const slack = 200 * time.Millisecond
+
+// found takes in what sock_diag says of the connection after our close. It
+// reports whether that was the end.
+func (f *Flow) found(s *Socket, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Expires: s.Expires}
+	if s.Info.Len > 0 {
+		o.Info = &s.Info
+	}
+	switch s.State {
+	case tcpwire.TimeWait:
+		if begun := now.Add(s.Expires - timeWaitLength); begun.After(f.closed) {
+			o.Time = begun
+		}
+		f.peerFIN(o)
+		f.enter(tcpwire.TimeWait, o)
+		o.To = tcpwire.TimeWait
+		v := ClosedHere
+		if f.crossed() {
+			v = ClosedByBoth
+		}
+		f.end(v, o)
+		return true
+	case tcpwire.FinWait2:
+		f.expiry = now.Add(s.Expires)
+	case tcpwire.Closing, tcpwire.LastAck:
+		f.peerFIN(o)
+	}
+	f.enter(s.State, o)
+	return false
+}
+
+// peerFIN notes that the peer's FIN must have come.
+func (f *Flow) peerFIN(o Observation) {
+	o.Kind, o.By = SawFIN, Peer
+	f.observe(o)
+}
+
+func (f *Flow) crossed() bool { return f.has(tcpwire.Closing) }
+
+// has reports whether the connection was seen in a state.
+func (f *Flow) has(s tcpwire.State) bool {
+	for _, h := range f.held {
+		if h.Kind == SawState && h.To == s {
+			return true
+		}
+	}
+	return f.told.states.Has(s)
+}
+
+// sent reports whether a party's segment of that kind was seen.
+func (f *Flow) sent(kind Kind, by Party) bool {
+	for _, h := range f.held {
+		if h.Kind == kind && h.By == by {
+			return true
+		}
+	}
+	return f.told.has(&Observation{Kind: kind, By: by})
+}
+
+// first returns who sent the first FIN or RST, also when it is not told yet.
+func (f *Flow) first() Party {
+	if f.firstBy != 0 {
+		return f.firstBy
+	}
+	for _, h := range f.held {
+		if h.Kind == SawFIN || h.Kind == SawRST {
+			return h.By
+		}
+	}
+	return 0
+}
+
+// gone takes in that the kernel has the connection no more; recycled says that
+// it has a later one of the same four-tuple.
+func (f *Flow) gone(recycled bool, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, q := f.judge(now)
+	if recycled && v == ResetAfterClose {
+		v = Recycled
+	}
+	o := Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}
+	if v == FinWait2Expired {
+		o.Time = f.expiry
+	}
+	f.end(v, o)
+}
+
+// judge says how a connection ended that the kernel has no more.
+func (f *Flow) judge(now time.Time) (Verdict, Quality) {
+	switch {
+	case f.sent(SawRST, Peer) && !f.sent(SawFIN, Us):
+		return ResetThere, Derived
+	case f.abort:
+		return AbortedHere, Derived
+	case f.unread:
+		return UnreadHere, Derived
+	case f.first() == Peer && f.sent(SawRST, Peer):
+		return ResetThere, Derived
+	case f.first() == Peer:
+		return ClosedThere, Inferred
+	case f.sent(SawRST, Peer):
+		return ResetAfterClose, Derived
+	case f.has(tcpwire.TimeWait):
+		return ClosedHere, Derived
+	case f.state == tcpwire.FinWait1 && now.Sub(f.closed) > time.Second:
+		return GaveUp, Inferred
+	case !f.expiry.IsZero() && now.After(f.expiry.Add(-slack)):
+		return FinWait2Expired, Inferred
+	}
+	return ResetAfterClose, Inferred
+}
+
+// abandon ends the following of a connection that is not over.
+func (f *Flow) abandon(v Verdict, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end(v, Observation{Time: now, Source: Sock, Quality: Inferred, ID: f.id, To: f.state})
+}

@@ -1,0 +1,29 @@
+//go:build !linux
+
+package tcpwatch
+
+import (
+	"net"
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+type hangup struct {
+	key    uint64
+	broken bool
+}
+
+type poller struct{}
+
+func newPoller() (*poller, error) { return nil, errPlatform }
+
+func (*poller) add(*net.TCPConn, uint64) error { return errPlatform }
+
+func (*poller) wait([]hangup) (int, error) { return 0, errPlatform }
+
+func (*poller) setDeadline(time.Time) {}
+
+func (*poller) close() {}
+
+func lastLook(*net.TCPConn) (tcpwire.Info, int, error) { return tcpwire.Info{}, 0, errPlatform }
