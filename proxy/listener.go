@@ -253,7 +253,7 @@ func passing(err error) bool {
 	for _, passes := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, // this machine is short of something
 		syscall.ECONNABORTED, syscall.EPROTO, syscall.EINTR, syscall.EPERM, // accept(2): the one connection is gone
-		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENONET, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP,
+		syscall.ENETDOWN, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENOPROTOOPT, syscall.EOPNOTSUPP,
 	} {
 		if errors.Is(err, passes) {
 			return true

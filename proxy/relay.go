@@ -94,9 +94,10 @@ type half struct {
 
 	bytes     atomic.Int64 // written to dst
 	finished  atomic.Bool  // the source came to an orderly end, and it was passed on
-	first     atomic.Bool  // … before the other half's did
+	first     atomic.Bool  // … and the other half's had not, until then
 	truncated atomic.Bool  // the source's FIN came without close_notify
 	deaf      atomic.Bool  // dst takes no more
+	heard     atomic.Int64 // bytes of the other direction when this one ended
 
 	writing sync.Mutex // held while a write is under way; protects what follows
 	torn    bool       // the last write failed or was interrupted
@@ -187,10 +188,15 @@ func (h *half) ended(err error) {
 			end.How = event.ByCloseNotify
 		}
 	}
-	h.first.Store(!h.other().finished.Load())
+	// One end often follows from the other within microseconds: the order is
+	// settled before this one is passed on.
+	h.first.Store(s.firstEnd.CompareAndSwap(false, true))
+	h.heard.Store(h.other().bytes.Load())
 	s.emit(time.Now(), end)
 	h.clock.halfClosed()
-	if err := h.passEnd(); err != nil {
+	// A client that has ended its own direction in order, and then does not stay
+	// for our close_notify, has its whole answer all the same.
+	if err := h.passEnd(); err != nil && !(h.from == event.UpstreamSide && h.other().finished.Load()) {
 		h.broken(err)
 		return
 	}
@@ -221,12 +227,17 @@ func (h *half) passEnd() error {
 
 // sourceBroke says what it means that the source did not end but break.
 func (h *half) sourceBroke(err error) outcome {
+	s := h.session
 	if h.from == event.UpstreamSide {
 		return outcome{cause: event.CauseUpstreamReset, by: byUpstream, how: howBroken(err), detail: err.Error()}
 	}
 	o := outcome{cause: event.CauseClientReset, by: byClient, how: howBroken(err), detail: err.Error()}
 	var op *net.OpError
 	switch {
+	case isReset(err) && s.toClient.finished.Load() && s.toClient.heard.Load() == h.bytes.Load():
+		// It had its whole answer, and said nothing more: many clients close
+		// without reading our close_notify, which the kernel turns into an RST.
+		o.cause, o.by = event.CauseClean, byUpstream
 	case errors.Is(err, io.ErrUnexpectedEOF): // a FIN inside a record
 		h.truncated.Store(true)
 		o.cause, o.how = event.CauseTruncated, event.ByFIN

@@ -36,6 +36,7 @@ type session struct {
 	reached       string             // the upstream's address
 
 	toUpstream, toClient half
+	firstEnd             atomic.Bool // one of them has come to its orderly end
 
 	hurried atomic.Bool // the close is to wait for nothing
 
