@@ -103,7 +103,7 @@ type Match struct {
 
 // Inspect says how much of each connection is recorded.
 type Inspect struct {
-	// How much is recorded: none, summary (outcome and timing), messages (the ladder), records (with their bytes, in the ring only).
+	// How much is recorded: none, summary (outcome and timing), messages (the ladder), records (and every record, without its payload).
 	Level string `mapstructure:"level" enum:"none|summary|messages|records" reload:"connections"`
 	// Finished connections that are kept for the page, watch and explain.
 	RingConnections int `mapstructure:"ring_connections" unit:"connections"`

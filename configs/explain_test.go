@@ -28,7 +28,6 @@ func TestExplain(t *testing.T) {
 			Key: "inspect.level", Type: "string", Values: []string{"none", "summary", "messages", "records"},
 			Doc:     keyDocs["Inspect.Level"],
 			Default: "messages", Env: "MTLSPROXY_INSPECT_LEVEL", Reload: true,
-			Later: "not supported yet, except none, summary, messages",
 		}},
 		{"shutdown", Explanation{
 			Key: "shutdown", Type: "section", Doc: "How the process ends after SIGTERM.", Reload: true, Keys: []string{"delay", "timeout"},

@@ -323,10 +323,8 @@ func TestNotYet(t *testing.T) {
 	}
 	for _, tt := range []struct{ key, value, want string }{
 		{"listeners.main.address", "systemd:main", `"systemd:main" is not supported yet (an address beginning with systemd:)`},
-		{"inspect.level", "records", `"records" is not supported yet (only "none", "summary", "messages" are)`},
 		{"upstreams.app.tls.mode", "mtls", `"mtls" is not supported yet (only "plain" is)`},
 		{"listeners.main.tls.ticket_policy_recheck", "false", `false is not supported yet (only true is)`},
-		{"inspect.ring_size", "64MiB", `64MiB is not supported yet (only 0 is)`},
 		{"logging.repeat_window", "1m", `1m is not supported yet (only 0s is)`},
 		{"admin.allow", "read,mutate", `[read, mutate] is not supported yet (only [read] is)`},
 		{"listeners.main.proxy_protocol.timeout", "2s", `2s is not supported yet (only 1s is)`},

@@ -37,7 +37,7 @@ func TestJSONSchemaJudgesFiles(t *testing.T) {
 		{"an unknown key", "listner: {}", false},
 		{"a name with capitals", "listeners: {A: {}}", false},
 		{"a value outside the enumeration", "logging: {level: loud}", false},
-		{"a value not built yet", "inspect: {level: records}", false},
+		{"a value not built yet", "logging: {schema: ecs}", false},
 		{"a duration without unit", "shutdown: {delay: '5'}", false},
 		{"a number below its bounds", "listeners: {a: {socket: {mss: 3}}}", false},
 		{"a number above its bounds", "listeners: {a: {socket: {dscp: 64}}}", false},

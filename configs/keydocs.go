@@ -38,7 +38,7 @@ var keyDocs = map[string]string{
 	"Match.ALPN":                      "Application protocol that was negotiated.",
 	"Match.Listener":                  "Listener the client came in on, by name.",
 	"Match.TLSVersion":                "TLS version that was negotiated.",
-	"Inspect.Level":                   "How much is recorded: none, summary (outcome and timing), messages (the ladder), records (with their bytes, in the ring only).",
+	"Inspect.Level":                   "How much is recorded: none, summary (outcome and timing), messages (the ladder), records (and every record, without its payload).",
 	"Inspect.RingConnections":         "Finished connections that are kept for the page, watch and explain.",
 	"Inspect.RingSize":                "Memory the kept connections may take; the oldest go first, and are counted.",
 	"Inspect.KeepFailed":              "Failed connections that are kept apart, so that a busy stream of successes cannot push them out.",

@@ -53,12 +53,6 @@ var notYet = []unbuilt{
 	{key: "policy.default", only: []string{"allow"}},
 	{key: "policy.rules"},
 
-	{key: "inspect.level", only: []string{"none", "summary", "messages"}},
-
-	{key: "inspect.ring_connections", only: []string{"0"}},
-	{key: "inspect.ring_size", only: []string{"0"}},
-	{key: "inspect.keep_failed", only: []string{"0"}},
-
 	{key: "inspect.keylog", only: []string{"none"}},
 	{key: "inspect.capture_secrets", only: []string{"none"}},
 	{key: "inspect.redact", only: []string{""}},
@@ -72,7 +66,6 @@ var notYet = []unbuilt{
 	{key: "telemetry.readiness.upstream"},
 	{key: "telemetry.readiness.cert_min_remaining"},
 
-	{key: "admin.socket", only: []string{"none"}},
 	{key: "admin.ui", only: []string{"none"}},
 	{key: "admin.allow_hosts"},
 	{key: "admin.token_file"},

@@ -17,6 +17,7 @@ import (
 
 	"mtlsproxy/configs"
 	"mtlsproxy/proxy"
+	"mtlsproxy/proxy/admin"
 	"mtlsproxy/proxy/event"
 )
 
@@ -97,6 +98,7 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 		return err
 	}
 	defer d.svc.log.close()
+	defer d.door.close()
 	return d.serve(play, signals)
 }
 
@@ -110,6 +112,7 @@ type demo struct {
 	address  string // of the proxy
 	moved    bool   // the usual port was taken
 	svc      *service
+	door     *door
 	tally    *demoTally
 }
 
@@ -140,7 +143,8 @@ func (d *demo) start() error {
 		return err
 	}
 	d.tally = newDemoTally()
-	told := event.Tee(d.out.sift(log), d.tally)
+	d.door = newDoor(&loaded.Config.Inspect)
+	told := d.door.sink(event.Tee(d.out.sift(log), d.tally))
 	told.Emit(processEvent(event.ProxyStart{Version: version, Go: runtime.Version(), PID: os.Getpid()}))
 	listeners, err := d.open(p, told)
 	if err != nil {
@@ -149,7 +153,15 @@ func (d *demo) start() error {
 	}
 	d.svc = &service{loaded: loaded, log: log, server: proxy.NewServer(listeners...)}
 	d.address = listeners[0].Addr().String()
-	told.Emit(processEvent(d.svc.ready(p, listeners)))
+	ready := d.svc.ready(p, listeners)
+	// Two doors: one that is found without being told where, and one of its own
+	// for a second demo beside it.
+	own := admin.Socket{Path: d.files.path("admin.sock"), From: "the demo's directory"}
+	if err := d.door.open(append(adminSockets(&loaded.Config.Admin), own), d.svc.info(ready), log); err != nil {
+		log.close()
+		return err
+	}
+	told.Emit(processEvent(ready))
 	return nil
 }
 

@@ -238,7 +238,9 @@ func (p *plan) settings() map[string]proxy.Settings {
 }
 
 func inspection(i *configs.Inspect) proxy.Inspect {
-	level := map[string]proxy.Level{"none": proxy.InspectNone, "summary": proxy.InspectSummary, "messages": proxy.InspectMessages}[i.Level]
+	level := map[string]proxy.Level{
+		"none": proxy.InspectNone, "summary": proxy.InspectSummary, "messages": proxy.InspectMessages, "records": proxy.InspectRecords,
+	}[i.Level]
 	return proxy.Inspect{Level: level, Fingerprints: len(i.Fingerprints) > 0}
 }
 

@@ -38,6 +38,8 @@ Called without a command it runs a demo on loopback with throwaway certificates.
 		newConfigCommand(configSource, checkFiles),
 		newCACommand(),
 		newCertCommand(),
+		newExplainCommand(),
+		newConnsCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -65,15 +65,21 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 	}
 	defer log.close()
 
+	door := newDoor(&loaded.Config.Inspect)
 	log.Emit(processEvent(event.ProxyStart{Version: version, Go: runtime.Version(), Config: loaded.File, PID: os.Getpid()}))
-	listeners, err := openListeners(p, log)
+	listeners, err := openListeners(p, door.sink(log))
 	if err != nil {
 		return err
 	}
 	svc := &service{src: src, loaded: loaded, log: log, server: proxy.NewServer(listeners...)}
 	signals := heedSignals() // before ready is told: who reads it may signal at once
 	defer signal.Stop(signals)
-	log.Emit(processEvent(svc.ready(p, listeners)))
+	ready := svc.ready(p, listeners)
+	if err := door.open(adminSockets(&loaded.Config.Admin), svc.info(ready), log); err != nil {
+		return err
+	}
+	defer door.close()
+	log.Emit(processEvent(ready))
 	return svc.serve(p, signals)
 }
 

@@ -59,7 +59,7 @@ var bodies = []Body{
 	Finished{}, OtherMessage{}, OtherMessage{Message{Type: "NewSessionTicket", Padding: 3, Records: 2, Decoded: &tlswire.NewSessionTicket{}}}, Alert{Fatal: true}, HandshakeOK{Leaf: &Certificate{}, Phases: []HandshakePhase{{Name: PhasePolicy}}, Sign: 1}, HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("SSH\x1b")}},
 	HandshakeReported{}, PolicyDecision{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
 	ProxyStart{}, ProxyReady{}, ProxyDraining{}, ProxyStop{}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertWarning{},
-	SocketOption{}, SocketOptions{Options: []SocketOption{{Key: "nodelay", Asked: "true", Got: "true"}}}, AcceptPaused{}, LogDropped{}, Panic{},
+	SocketOption{}, SocketOptions{Options: []SocketOption{{Key: "nodelay", Asked: "true", Got: "true"}}}, AcceptPaused{}, LogDropped{}, AdminUnavailable{}, Panic{},
 }
 
 func TestBodiesHaveStableNamesAndDistinctKeys(t *testing.T) {

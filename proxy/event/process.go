@@ -248,6 +248,24 @@ func (b AcceptPaused) AppendAttrs(dst []slog.Attr) []slog.Attr {
 		slog.String("detail", b.Detail), slog.String("fix", x.Fix()), ms("pause_ms", b.Pause))
 }
 
+// AdminUnavailable: the operator's socket could not be opened; the proxy runs
+// without it.
+type AdminUnavailable struct {
+	Socket string
+	Detail string
+}
+
+// Name returns "admin.unavailable".
+func (AdminUnavailable) Name() string { return "admin.unavailable" }
+
+// Level returns [Warn].
+func (AdminUnavailable) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b AdminUnavailable) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return append(dst, slog.String("socket", b.Socket), slog.String("detail", b.Detail))
+}
+
 // LogDropped: the log could not keep up, and this many events are missing from it.
 type LogDropped struct {
 	Events uint64

@@ -67,6 +67,7 @@ var samples = []struct {
 		{Option: "TCP_DEFER_ACCEPT", Key: "defer_accept", Asked: "5s", Got: "7s", Note: "the kernel rounds up to retransmissions"},
 		{Option: "SO_REUSEPORT", Key: "reuse_port", Asked: "false", Got: "false"},
 	}}},
+	{nil, event.AdminUnavailable{Socket: "/run/mtlsproxy/admin.sock", Detail: "another instance answers there"}},
 	{nil, event.SocketOption{Upstream: "app", Object: "upstream", Option: "TCP_CONGESTION", Key: "upstreams.app.tcp.congestion", Asked: "dctcp", Got: "cubic", Need: "CAP_NET_ADMIN", Note: "not among the algorithms everybody may use", Err: "operation not permitted"}},
 	{nil, event.ProxyReady{Listeners: []event.ListenerReady{
 		{Name: "main", Address: "127.0.0.1:8443", Upstream: "app", ClientAuth: "require"},
