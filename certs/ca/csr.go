@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"slices"
@@ -52,7 +53,7 @@ func ParseCSR(data []byte) (*CSR, error) {
 		return nil, err
 	}
 	c := &CSR{request: r}
-	if err := c.readSubject(); err != nil {
+	if err := readSubject(&c.names, r.Subject.Names, "certificate request"); err != nil {
 		return nil, err
 	}
 	return c, c.readExtensions()
@@ -78,24 +79,24 @@ func (c *CSR) pem() []byte {
 
 // readSubject takes the attributes that are issued and refuses others: leaving
 // one out would make another name of it.
-func (c *CSR) readSubject() error {
+func readSubject(to *Request, attributes []pkix.AttributeTypeAndValue, what string) error {
 	fields := map[string]*string{
-		"2.5.4.3": &c.names.CommonName, "2.5.4.10": &c.names.Organization,
-		"2.5.4.6": &c.names.Attributes.Country, "2.5.4.8": &c.names.Attributes.Province,
-		"2.5.4.7": &c.names.Attributes.Locality, "2.5.4.11": &c.names.Attributes.Unit,
+		"2.5.4.3": &to.CommonName, "2.5.4.10": &to.Organization,
+		"2.5.4.6": &to.Attributes.Country, "2.5.4.8": &to.Attributes.Province,
+		"2.5.4.7": &to.Attributes.Locality, "2.5.4.11": &to.Attributes.Unit,
 	}
-	for _, a := range c.request.Subject.Names {
+	for _, a := range attributes {
 		field, known := fields[a.Type.String()]
 		value, text := a.Value.(string)
 		switch {
 		case !known || !text:
-			return bad("the certificate request has the attribute %s in its subject; only CN, O, OU, C, ST and L are issued", a.Type)
+			return bad("the %s has the attribute %s in its subject; only CN, O, OU, C, ST and L are issued", what, a.Type)
 		case *field != "":
-			return bad("the certificate request has the attribute %s twice in its subject", a.Type)
+			return bad("the %s has the attribute %s twice in its subject", what, a.Type)
 		}
 		*field = value
 	}
-	return checkCommonName(c.names.CommonName)
+	return checkCommonName(to.CommonName)
 }
 
 func (c *CSR) readExtensions() error {

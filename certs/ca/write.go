@@ -16,9 +16,12 @@ const (
 
 // Files are where [Issued.Write] put things.
 type Files struct {
-	Cert  string `json:"cert"`  // STEM.pem: leaf, then the issuing CA
-	Key   string `json:"key"`   // STEM-key.pem
-	Chain string `json:"chain"` // STEM-chain.pem: the same as Cert, under the name other tools look for
+	Cert  string `json:"cert"`          // STEM.pem: leaf, then the issuing CA
+	Key   string `json:"key,omitempty"` // STEM-key.pem, unless the key is its owner's
+	Chain string `json:"chain"`         // STEM-chain.pem: the same as Cert, under the name other tools look for
+
+	P12 string `json:"p12,omitempty"` // STEM.p12, if asked for
+	JKS string `json:"jks,omitempty"` // STEM.jks, if asked for
 }
 
 // FilesFor returns the names that [Issued.Write] uses for a stem.
@@ -34,13 +37,7 @@ func FilesFor(stem string) Files {
 // [fs.ErrExist], unless force is set; then they are replaced, each atomically,
 // and put back if one cannot be.
 func (i *Issued) Write(stem string, force bool) (Files, error) {
-	key, err := i.KeyPEM()
-	if err != nil {
-		return Files{}, err
-	}
-	f := FilesFor(stem)
-	chain := i.CertPEM()
-	return f, writeAll([]file{{f.Key, key, keyMode}, {f.Chain, chain, certMode}, {f.Cert, chain, certMode}}, force)
+	return i.WriteAll(stem, WriteOptions{Force: force})
 }
 
 // A file is what is to be written.
