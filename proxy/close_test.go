@@ -151,7 +151,7 @@ func TestEnds(t *testing.T) {
 		},
 		{
 			name:     "idle",
-			timeouts: func(o *proxy.Timeouts) { o.Idle = 150 * time.Millisecond },
+			timeouts: func(o *proxy.Timeouts) { o.Idle = 400 * time.Millisecond },
 			client: func(t *testing.T, conn *tls.Conn, m *meddler) {
 				if _, err := io.Copy(io.Discard, conn); err != nil || m.sawEOF.Load() {
 					t.Errorf("the client got %v, FIN seen: %v; want close_notify first", err, m.sawEOF.Load())
@@ -165,7 +165,7 @@ func TestEnds(t *testing.T) {
 		},
 		{
 			name:     "lifetime",
-			timeouts: func(o *proxy.Timeouts) { o.Lifetime = 150 * time.Millisecond },
+			timeouts: func(o *proxy.Timeouts) { o.Lifetime = 800 * time.Millisecond },
 			client:   wantRawResetT,
 			upstream: syscall.ECONNRESET,
 			closed:   event.ConnClosed{Cause: event.CauseLifetime, By: "lifetime", How: event.ByTimeout},
@@ -207,7 +207,7 @@ func TestHalfCloseThatLastsTooLongIsReset(t *testing.T) {
 		how := make(chan error, 1)
 		upstream := func(conn net.Conn) {
 			io.Copy(conn, conn) // the client's end
-			time.Sleep(400 * time.Millisecond)
+			time.Sleep(600 * time.Millisecond)
 			_, err := conn.Read(make([]byte, 1))
 			for err == io.EOF { // of the client's FIN; an RST shows in a write
 				_, err = conn.Write([]byte("late"))
@@ -215,7 +215,7 @@ func TestHalfCloseThatLastsTooLongIsReset(t *testing.T) {
 			}
 			how <- err
 		}
-		l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 150 * time.Millisecond })
+		l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 300 * time.Millisecond })
 		conn, m := l.meddled(version)
 		conn.CloseWrite()
 		wantRawReset(t, conn, m)

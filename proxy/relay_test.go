@@ -196,13 +196,13 @@ func sending(n int) func(net.Conn) {
 
 func TestSlowClientIsNotSilent(t *testing.T) {
 	t.Parallel()
-	const size = 16 << 20
+	const size = 12 << 20
 	l := newLab(t, sending(size), func(s *proxy.Settings) {
-		s.Timeouts.HalfClose, s.Timeouts.Idle = 150*time.Millisecond, 150*time.Millisecond
+		s.Timeouts.HalfClose, s.Timeouts.Idle = 400*time.Millisecond, 400*time.Millisecond
 	})
 	conn, _ := l.good(0)
 	conn.CloseWrite()
-	if n, err := slowly(conn, 128<<10, 20*time.Millisecond); n != size || err != nil {
+	if n, err := slowly(conn, 128<<10, 50*time.Millisecond); n != size || err != nil {
 		t.Errorf("the client read %d of %d bytes, %v\n%s", n, size, err, l.journal())
 	}
 	conn.Close()
@@ -211,7 +211,7 @@ func TestSlowClientIsNotSilent(t *testing.T) {
 
 func TestClientThatStoppedReadingIsSilent(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, sending(16<<20), func(s *proxy.Settings) { s.Timeouts.Idle = 200 * time.Millisecond })
+	l := newLab(t, sending(16<<20), func(s *proxy.Settings) { s.Timeouts.Idle = 500 * time.Millisecond })
 	l.good(0)
 	if end := l.closed(); end.Cause != event.CauseIdle {
 		t.Errorf("closed: %+v", end)
@@ -243,4 +243,26 @@ func TestTinyWritesArriveInOrder(t *testing.T) {
 			t.Fatalf("write %d came back as %v", i, got[2*i:2*i+2])
 		}
 	}
+}
+
+// What has been read is passed on before more is waited for, whatever its length.
+func TestMessagesOfEachLengthArriveAtOnce(t *testing.T) {
+	eachVersion(t, "ping-pong", func(t *testing.T, version uint16) {
+		l := newLab(t, echo, nil)
+		conn, _ := l.good(version)
+		lengths := []int{4095, 4096, 4097, 16383, 16384, 16385, 32767, 32768, 32769, 65536}
+		for n := 1; n <= 1100; n++ {
+			lengths = append(lengths, n)
+		}
+		body, _ := random(65536)
+		back := make([]byte, len(body))
+		for _, n := range lengths {
+			if _, err := conn.Write(body[:n]); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(conn, back[:n]); err != nil || !bytes.Equal(back[:n], body[:n]) {
+				t.Fatalf("%d bytes came back as others, or with %v", n, err)
+			}
+		}
+	})
 }

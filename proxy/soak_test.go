@@ -209,9 +209,13 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 	close(work)
 	wg.Wait()
 	l.active(0)
-	eventually(t, "descriptors and goroutines as before", func() bool {
-		return descriptors(t) <= fds && runtime.NumGoroutine() <= goroutines
-	})
+	for end := time.Now().Add(10 * time.Second); descriptors(t) > fds || runtime.NumGoroutine() > goroutines; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 64<<10)
+			t.Fatalf("%d descriptors and %d goroutines are left, there were %d and %d\n%s", descriptors(t), runtime.NumGoroutine(), fds, goroutines,
+				stacks[:runtime.Stack(stacks, true)])
+		}
+	}
 	l.events.Reset()
 }
 
