@@ -84,6 +84,9 @@ func (w *Watcher) postpone(f *Flow, now time.Time) {
 	for !f.next.After(now) {
 		f.next = f.since.Add(f.interval() + w.patience)
 	}
+	if over := f.foreseen.Add(slack); over.After(now) && over.Before(f.next) {
+		f.next = over // FIN-WAIT-2 will be over then
+	}
 	var evicted *Flow
 	if len(w.pending) >= w.max {
 		evicted = heap.Pop(&w.pending).(*Flow)

@@ -12,7 +12,7 @@ const timeWaitLength = 60 * time.Second
 
 // slack is how much earlier than predicted a kernel timer may be found expired:
 // it counts jiffies, and rounds.
-const slack = 200 * time.Millisecond
+const slack = 100 * time.Millisecond
 
 // found takes in what sock_diag says of the connection after our close. It
 // reports whether that was the end.
@@ -39,6 +39,7 @@ func (f *Flow) found(s *Socket, now time.Time) bool {
 		return true
 	case tcpwire.FinWait2:
 		f.expiry = now.Add(s.Expires)
+		f.foreseen = f.expiry
 	case tcpwire.Closing, tcpwire.LastAck:
 		f.peerFIN(o)
 	}

@@ -422,10 +422,10 @@ type pendingFlows []*Flow
 // following is the watcher's part of a closed connection, under the watcher's
 // lock.
 type following struct {
-	next  time.Time
-	since time.Time
-	asked int
-	index int // in the heap
+	next     time.Time
+	since    time.Time // the close
+	foreseen time.Time // when a timer of the kernel's ends it; zero if none does
+	asked    int
 }
 
 var _ heap.Interface = (*pendingFlows)(nil)
@@ -437,17 +437,10 @@ func (p pendingFlows) Len() int { return len(p) }
 func (p pendingFlows) Less(i, j int) bool { return p[i].next.Before(p[j].next) }
 
 // Swap implements heap.Interface.
-func (p pendingFlows) Swap(i, j int) {
-	p[i], p[j] = p[j], p[i]
-	p[i].index, p[j].index = i, j
-}
+func (p pendingFlows) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
 
 // Push implements heap.Interface.
-func (p *pendingFlows) Push(x any) {
-	f := x.(*Flow)
-	f.index = len(*p)
-	*p = append(*p, f)
-}
+func (p *pendingFlows) Push(x any) { *p = append(*p, x.(*Flow)) }
 
 // Pop implements heap.Interface.
 func (p *pendingFlows) Pop() any {
