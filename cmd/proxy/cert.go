@@ -10,6 +10,6 @@ func newCertCommand() *cobra.Command {
 		Short: "issue certificates and look at them",
 		RunE:  runGroup,
 	}
-	cmd.AddCommand(newCertIssueCommand(), newCertInspectCommand())
+	cmd.AddCommand(newCertIssueCommand(), newCertInspectCommand(), newCertVerifyCommand())
 	return cmd
 }
