@@ -248,21 +248,24 @@ func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.Cl
 		HelloRetry: v.hellos > 0, ALPN: printables(h.ApplicationProtocols),
 	}
 	v.hellos++
+	body.Versions = make([]string, 0, max(len(h.SupportedVersions), 1))
 	for _, version := range h.SupportedVersions {
 		if name := versionName(uint16(version)); name != "" {
 			body.Versions = append(body.Versions, name)
 		}
 	}
 	if len(h.SupportedVersions) == 0 {
-		body.Versions = []string{versionName(uint16(h.LegacyVersion))}
+		body.Versions = append(body.Versions, versionName(uint16(h.LegacyVersion)))
 	}
+	body.Groups = make([]string, 0, len(h.SupportedGroups))
 	for _, g := range h.SupportedGroups {
 		if !g.IsGREASE() {
 			body.Groups = append(body.Groups, g.String())
 		}
 	}
+	body.Extensions = make([]string, len(h.Extensions))
 	for i := range h.Extensions {
-		body.Extensions = append(body.Extensions, h.Extensions[i].Type.String())
+		body.Extensions[i] = h.Extensions[i].Type.String()
 	}
 	if h.EncryptedClientHello != nil {
 		body.ECH = "offered"
@@ -306,9 +309,8 @@ func (s *session) shown(d *tlswire.Certificate) []event.Certificate {
 	if len(d.CertificateList) == 0 {
 		return nil
 	}
-	leaf := string(d.CertificateList[0].CertData)
 	for i := range s.TLS.Certificates {
-		if c := &s.TLS.Certificates[i]; string(c.Certificate[0]) == leaf {
+		if bytes.Equal(s.TLS.Certificates[i].Certificate[0], d.CertificateList[0].CertData) {
 			return s.ownChains[i]
 		}
 	}

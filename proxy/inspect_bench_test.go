@@ -156,3 +156,44 @@ func (c *timedConn) Read(p []byte) (int, error) {
 	c.waited += time.Since(began)
 	return n, err
 }
+
+// BenchmarkLoneChangeCipherSpec measures full handshakes with a client that, as
+// GnuTLS does, sends its ChangeCipherSpec by itself and leaves Nagle's algorithm
+// on: what it sends next waits for our acknowledgment. Around 40 ms mean that the
+// kernel delayed it.
+func BenchmarkLoneChangeCipherSpec(b *testing.B) {
+	l := newLab(b, echo, nil)
+	cfg := l.clientConfig(l.client("alice"))
+	var took []time.Duration
+	for b.Loop() {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			b.Fatal(err)
+		}
+		conn.(*net.TCPConn).SetNoDelay(false)
+		began := time.Now()
+		client := tls.Client(&apart{Conn: conn}, cfg)
+		if _, err := exchange(client, "x"); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(began))
+		l.events.Reset()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/float64(time.Millisecond), "ms/handshake")
+}
+
+// apart writes a ChangeCipherSpec apart from what follows it.
+type apart struct{ net.Conn }
+
+func (a *apart) Write(p []byte) (int, error) {
+	const size = 5 + 1
+	if len(p) > size && p[0] == 20 {
+		if n, err := a.Conn.Write(p[:size]); err != nil {
+			return n, err
+		}
+		n, err := a.Conn.Write(p[size:])
+		return n + size, err
+	}
+	return a.Conn.Write(p)
+}

@@ -701,3 +701,27 @@ func TestWhatOneHandshakeMayCostIsBounded(t *testing.T) {
 		t.Errorf("omitted %+v", omitted)
 	}
 }
+
+func TestEventsOwnTheirBytes(t *testing.T) {
+	l := newLab(t, echo, nil)
+	l.visit(l.clientConfig(l.client("alice")), false)
+	events := l.events.All()
+	shown := func() (all []string) {
+		for _, e := range events {
+			body, err := json.Marshal(e.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, string(body))
+		}
+		return all
+	}
+	before := shown()
+	for i := range 8 { // other connections use the buffers again
+		l.events.Reset()
+		l.visit(l.clientConfig(l.client(fmt.Sprintf("bob-%d", i))), false)
+	}
+	if diff := cmp.Diff(before, shown()); diff != "" {
+		t.Errorf("events changed after they were told:\n%s", diff)
+	}
+}
