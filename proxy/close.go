@@ -44,7 +44,7 @@ func (s *session) close() {
 	}
 	how := s.clientManner(over)
 	info := s.closeClient(how)
-	s.tellClosed(over, info)
+	s.tellLast(over, info)
 }
 
 // clientManner says how the client's leg is closed.
@@ -191,9 +191,11 @@ const maxPoll = 50 * time.Millisecond
 
 // reject closes a connection for which there is no room: at once, with RST, so
 // that turning clients away costs nothing that lasts.
-func (s *session) reject(hit event.LimitHit) {
+func (s *session) reject(at time.Time, hit event.LimitHit) {
+	defer s.guard(s.drop)
+	s.emit(at, hit)
 	s.end(outcome{reason: hit.Reason, cause: event.CauseLimit, by: byError, how: event.ByRST})
 	s.closing = true
 	sockopt.Abort(s.tap.Conn)
-	s.tellClosed(s.over, nil)
+	s.tellLast(s.over, nil)
 }

@@ -16,16 +16,19 @@ func (s *session) dial() bool {
 	if !s.setCancel(cancel) {
 		return false
 	}
-	conn, address, err := s.Upstream.dial(ctx, s.tellDial)
+	conn, reached, err := s.Upstream.dial(ctx, s.tellDialFailed)
 	if err != nil {
 		o := outcome{reason: upstreamReason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: err.Error()}
 		s.end(o)
 		return false
 	}
-	s.reached = address.String()
+	s.reached = reached.address.String()
 	if !s.setUpstream(conn) {
 		return false // close gives it back
 	}
+	s.emit(reached.began.Add(reached.duration), event.UpstreamDialed{
+		Upstream: s.Upstream.Name, Address: s.reached, Duration: reached.duration, Attempt: reached.number,
+	})
 	s.tellEstablished(event.UpstreamSide, conn, time.Now())
 	return true
 }
@@ -48,13 +51,7 @@ func (s *session) setUpstream(conn net.Conn) bool {
 	return !s.ended
 }
 
-func (s *session) tellDial(a attempt) {
-	if a.err == nil {
-		s.emit(a.began.Add(a.duration), event.UpstreamDialed{
-			Upstream: s.Upstream.Name, Address: a.address.String(), Duration: a.duration, Attempt: a.number,
-		})
-		return
-	}
+func (s *session) tellDialFailed(a attempt) {
 	if _, ended := s.ending(); ended {
 		return // the dial was called off
 	}

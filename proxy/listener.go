@@ -216,8 +216,7 @@ func (l *Listener) start(conn net.Conn, held bool, at time.Time) {
 	s := newSession(l, conn, at)
 	hit, ok := l.overLimit(s, held)
 	if !ok {
-		s.emit(at, hit)
-		s.reject(hit)
+		s.reject(at, hit)
 		return
 	}
 	s.active = l.sessions.add(s)

@@ -12,6 +12,7 @@ import (
 
 	"mtlsproxy/policy"
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/sockopt"
 )
 
 // session is one connection, from accept to its end.
@@ -39,6 +40,7 @@ type session struct {
 	firstEnd             atomic.Bool // one of them has come to its orderly end
 
 	hurried atomic.Bool // the close is to wait for nothing
+	told    bool        // the last line of the journal is written
 
 	mu       sync.Mutex // protects what follows
 	seq      uint64
@@ -98,8 +100,39 @@ func (s *session) run() {
 func (s *session) serve() {
 	defer s.listener.sessions.remove(s)
 	defer s.leavePlaces()
-	defer s.guard(s.close)
+	defer s.guard(s.abandon)
 	s.run()
+}
+
+// abandon closes a session in which something of ours went wrong, if that was not
+// the close itself.
+func (s *session) abandon() {
+	defer s.guard(s.drop)
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing {
+		s.drop()
+		return
+	}
+	s.close()
+}
+
+// drop gives back the sockets of a session whose close went wrong.
+func (s *session) drop() {
+	sockopt.Abort(s.tap.Conn)
+	if s.upstream != nil {
+		sockopt.Abort(s.upstream)
+	}
+	s.tellLast(s.over, nil)
+}
+
+// tellLast writes the last line of the journal, once.
+func (s *session) tellLast(o outcome, info *event.TCPInfo) {
+	if !s.told {
+		s.told = true
+		s.tellClosed(o, info)
+	}
 }
 
 // guard keeps a fault of ours in one session from ending the others. It is

@@ -66,10 +66,10 @@ type attempt struct {
 	last     bool
 }
 
-// dial tries the addresses in turn until one answers, and tells each attempt.
-// It returns the last error when none does. The whole is bounded by ctx, each
-// attempt by DialTimeout.
-func (u *Upstream) dial(ctx context.Context, tell func(attempt)) (net.Conn, Address, error) {
+// dial tries the addresses in turn until one answers, and tells each attempt that
+// fails. It returns the one that did not, or the last error when none answers.
+// The whole is bounded by ctx, each attempt by DialTimeout.
+func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, attempt, error) {
 	begin := 0
 	if u.Balance == RoundRobin {
 		begin = int((u.next.Add(1) - 1) % uint32(len(u.Addresses)))
@@ -93,17 +93,16 @@ func (u *Upstream) dial(ctx context.Context, tell func(attempt)) (net.Conn, Addr
 			}
 		}
 		if a.err == nil {
-			tell(a)
-			return conn, a.address, nil
+			return conn, a, nil
 		}
 		a.last = a.last || ctx.Err() != nil
-		tell(a)
+		failed(a)
 		last = fmt.Errorf("dialing upstream %s: %w", u.Name, a.err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, Address{}, last
+	return nil, attempt{}, last
 }
 
 // upstreamReason names why an upstream was not reached.
