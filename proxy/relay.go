@@ -170,7 +170,7 @@ func (h *half) ended(err error) {
 	if _, over := s.ending(); over {
 		return // interrupted
 	}
-	if errors.Is(err, io.EOF) && h.other().metReset() {
+	if (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && h.other().metReset() {
 		err = syscall.ECONNRESET
 	}
 	if !errors.Is(err, io.EOF) {
