@@ -57,6 +57,7 @@ func TestWhatIsNotAHandshake(t *testing.T) {
 		{"HTTP/2 preface", say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), event.NotTLS, event.ClassTransport, "http2"},
 		{"random bytes", say("\xf3\x01\x02\xfe\x9c\x88\x00\x13\x37\x00"), event.NotTLS, event.ClassTransport, "no protocol"},
 		{"SSLv2 hello", say("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + strings.Repeat("\x07", 37)), event.VersionMismatch, event.ClassNegotiation, ""},
+		{"record that is no handshake", say("\x17\x03\x03\x00\x05hello"), event.NotTLS, event.ClassTransport, ""},
 		{"record of an impossible length", say("\x16\x03\x01\xff\xff" + strings.Repeat("x", 64)), event.TLSMalformed, event.ClassTransport, ""},
 		{"a letter, then silence", stay("G"), event.NotTLS, event.ClassTransport, "no more came"},
 		{"a byte of a record, then silence", stay("\x16"), event.HandshakeTimeout, event.ClassTimeout, ""},
