@@ -14,10 +14,7 @@
 package policy
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"time"
 
 	"mtlsproxy/certs"
 )
@@ -57,13 +54,19 @@ func ParseMode(name string) (Mode, error) {
 	return None, fmt.Errorf("client certificate mode %q is not one of none, request, require", name)
 }
 
-// ClientAuth is a listener's client-certificate policy. It is constant while in
-// use; all methods may be called concurrently.
+// ClientAuth is a client-certificate policy: a listener's, or that of some of its
+// server names. It is constant while in use; all methods may be called
+// concurrently.
 type ClientAuth struct {
+	// Listener and Name say whose policy it is: the listener, and the entry of its
+	// server_names; Name is empty for the listener's own.
+	Listener, Name string
+
 	Mode Mode
 
 	// Flag lets a client with a bad certificate pass, marked as such: its
-	// identity counts for nothing (on_invalid: flag). Only with [Request].
+	// identity counts for nothing (on_invalid: flag). A revoked one is a bad one:
+	// its holder could pass without any, too. Only with [Request].
 	Flag bool
 
 	// Report lets everybody pass and says who would have been refused
@@ -74,9 +77,29 @@ type ClientAuth struct {
 	// that clients offer whatever they have (advertise_cas: false).
 	HideCAs bool
 
+	// OwnVerification leaves the whole verification to Judge: crypto/tls asks for
+	// certificates, names the CAs and verifies nothing. It is what precise alerts,
+	// Verifier.Intermediates and Memory need; with either of the last two it is on
+	// by itself.
+	OwnVerification bool
+
 	// Verifier holds the trust anchors. Its Roots must be set unless Mode is
 	// [None]: the system's are never fallen back to.
 	Verifier certs.Verifier
+
+	// Memory spares the signatures of chains that stood a moment ago. If nil,
+	// every chain is verified.
+	Memory *ChainMemory
+
+	// Revocation looks clients up in revocation lists. If nil, none are asked.
+	Revocation *Revocation
+
+	// OCSP asks the CA's responder. Judge never does: see [OCSP.Check] for when.
+	// If nil, none is asked.
+	OCSP *OCSP
+
+	// Rules decide about who is left. If nil, all of them may pass.
+	Rules *Rules
 
 	// MaxChainSize bounds the presented chain in bytes; 0 means no bound but
 	// the library's 256 KiB.
@@ -93,142 +116,3 @@ const (
 	Verified Standing = "verified" // chains to a trust anchor
 	Flagged  Standing = "flagged"  // came and does not verify; counts for nothing
 )
-
-// Decision is what [ClientAuth.Judge] found.
-type Decision struct {
-	// Allowed says whether the client may pass.
-	Allowed bool
-
-	// Reported says that it may pass only because the policy is not enforced.
-	Reported bool
-
-	Standing Standing
-
-	// Verdict says what is wrong with the certificate; its Fault is empty where
-	// nothing is, or none was presented.
-	Verdict certs.Verdict
-
-	// Identity is the client's name for logs, see [Identity]. It is proved only
-	// where Standing is [Verified], and only after Finished.
-	Identity string
-}
-
-// Refused is the error [ClientAuth.Judge]'s caller returns to crypto/tls for a
-// decision that lets nobody in. It is found again with errors.As.
-type Refused struct{ Decision Decision }
-
-// Error says why the client was refused.
-func (r *Refused) Error() string {
-	if r.Decision.Standing == Missing {
-		return "policy: no client certificate"
-	}
-	return "policy: " + r.Decision.Verdict.Detail
-}
-
-// own tells whether the chain is verified by Judge rather than by crypto/tls
-// before it. crypto/tls refuses what does not verify, with a precise alert; where
-// it must not refuse, or may not know the CAs it would name, it is told not to
-// look.
-func (a *ClientAuth) own() bool { return a.Flag || a.Report || a.HideCAs }
-
-// Library returns what crypto/tls is to be told: its mode, and the CAs it names
-// to clients.
-func (a *ClientAuth) Library() (tls.ClientAuthType, *x509.CertPool) {
-	if a.Mode == None {
-		return tls.NoClientCert, nil
-	}
-	var named *x509.CertPool
-	if !a.HideCAs {
-		named = a.Verifier.Roots.CertPool()
-	}
-	switch {
-	case !a.own() && a.Mode == Require:
-		return tls.RequireAndVerifyClientCert, named
-	case !a.own():
-		return tls.VerifyClientCertIfGiven, named
-	case a.Mode == Require && !a.Report:
-		return tls.RequireAnyClientCert, named
-	default:
-		return tls.RequestClientCert, named
-	}
-}
-
-// Judge decides about the client of the handshake in cs at the time now. It
-// trusts nothing that an earlier handshake found: on a resumed session the chain
-// is held against today's CAs and today's date again.
-func (a *ClientAuth) Judge(cs *tls.ConnectionState, now time.Time) Decision {
-	chain := cs.PeerCertificates
-	switch {
-	case a.Mode == None:
-		return Decision{Allowed: true, Standing: Unasked}
-	case len(chain) == 0:
-		d := Decision{Standing: Missing, Allowed: a.Mode == Request}
-		if !d.Allowed && a.Report {
-			d.Allowed, d.Reported = true, true
-		}
-		return d
-	}
-	d := Decision{Identity: Identity(chain[0]), Verdict: a.verify(cs, now)}
-	switch {
-	case d.Verdict.OK():
-		d.Allowed, d.Standing = true, Verified
-	case a.Report:
-		d.Allowed, d.Reported, d.Standing = true, true, Flagged
-	case a.Flag:
-		d.Allowed, d.Standing = true, Flagged
-	default:
-		d.Standing = Flagged
-	}
-	return d
-}
-
-// verify holds the presented chain against the trust anchors.
-func (a *ClientAuth) verify(cs *tls.ConnectionState, now time.Time) certs.Verdict {
-	chain := cs.PeerCertificates
-	if size := ChainSize(chain); a.MaxChainSize > 0 && size > a.MaxChainSize {
-		return certs.Verdict{
-			Fault:  certs.ChainTooBig,
-			Detail: fmt.Sprintf("the chain has %d bytes, more than the %d that max_chain_size allows", size, a.MaxChainSize),
-			Cert:   chain[0], Certain: true,
-		}
-	}
-	if a.own() || len(cs.VerifiedChains) == 0 {
-		return a.Verifier.Verify(chain, now)
-	}
-	// crypto/tls has verified it a moment ago, on resumption too; what is left
-	// is what it does not know about.
-	return a.Verifier.Approve(cs.VerifiedChains, now)
-}
-
-// ChainSize returns the size of a presented chain in bytes, DER alone.
-func ChainSize(chain []*x509.Certificate) int {
-	n := 0
-	for _, c := range chain {
-		n += len(c.Raw)
-	}
-	return n
-}
-
-// Identity returns the name by which a client is known in logs: its SPIFFE ID if
-// it has one, else its first URI, DNS or e-mail name, else its common name, else
-// its subject. It says nothing about whether the name is proved.
-func Identity(leaf *x509.Certificate) string {
-	for _, u := range leaf.URIs {
-		if u.Scheme == "spiffe" {
-			return certs.Printable(u.String())
-		}
-	}
-	switch {
-	case len(leaf.URIs) > 0:
-		return certs.Printable(leaf.URIs[0].String())
-	case leaf.Subject.CommonName != "":
-		return certs.Printable("CN=" + leaf.Subject.CommonName)
-	case len(leaf.DNSNames) > 0:
-		return certs.Printable(leaf.DNSNames[0])
-	case len(leaf.EmailAddresses) > 0:
-		return certs.Printable(leaf.EmailAddresses[0])
-	case len(leaf.IPAddresses) > 0:
-		return leaf.IPAddresses[0].String()
-	}
-	return certs.Printable(leaf.Subject.String())
-}
