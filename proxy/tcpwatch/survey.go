@@ -1,0 +1,204 @@
+package tcpwatch
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+// RFCStates are the eleven states in the order of a connection's life
+// (RFC 9293, Section 3.3.2).
+var RFCStates = [...]tcpwire.State{
+	tcpwire.Listen, tcpwire.SynSent, tcpwire.SynReceived, tcpwire.Established, tcpwire.FinWait1, tcpwire.FinWait2,
+	tcpwire.Closing, tcpwire.TimeWait, tcpwire.CloseWait, tcpwire.LastAck, tcpwire.Closed,
+}
+
+// Survey is how the sockets of some ports stand.
+type Survey struct {
+	Time      time.Time
+	Ports     []uint16
+	Listeners []Listening
+	Accepted  Side // those whose local port is one of Ports
+	Dialed    Side // those whose remote port is
+	Settings  Sysctls
+	Findings  []Finding // what it means, the worst first
+
+	groups map[groupKey]*Group
+}
+
+// Listening is a socket in LISTEN.
+type Listening struct {
+	Local   netip.AddrPort
+	Queue   QueueLength
+	Pending int // in SYN-RECEIVED at its port, of all addresses
+	UID     uint32
+}
+
+// Side counts the sockets of one side by state, in the numbers of Linux.
+type Side struct {
+	Count  [tcpwire.BoundInactive + 1]int
+	Oldest [tcpwire.BoundInactive + 1]time.Duration // 0 where no age is known
+}
+
+// Total is how many there are.
+func (s *Side) Total() int {
+	n := 0
+	for _, c := range s.Count {
+		n += c
+	}
+	return n
+}
+
+// Group is all sockets of one side that are in a state for the same reason.
+type Group struct {
+	Rule   Rule
+	Dialed bool
+	Count  int
+	Oldest time.Duration // 0 where no age is known
+	Unread uint64        // bytes
+	Unsent uint64
+	Peers  []Holder // those with most first, at most maxTop
+	Others int      // sockets of other peers
+
+	byPeer map[netip.Addr]int
+}
+
+// Holder is a peer address and how many of the sockets are with it.
+type Holder struct {
+	Addr  netip.Addr
+	Count int
+}
+
+type groupKey struct {
+	rule   Rule
+	dialed bool
+}
+
+const (
+	maxTop = 5 // peers named in a group
+
+	// maxPeers bounds the addresses told apart in a group; those beyond are
+	// counted together.
+	maxPeers = 1 << 16
+)
+
+// SurveyPorts looks at all sockets of the ports, once. It dumps the kernel's
+// table ([Dump]): call it every second at most.
+func SurveyPorts(ports ...uint16) (*Survey, error) {
+	s := &Survey{Time: time.Now(), Ports: ports, Settings: ReadSysctls(), groups: make(map[groupKey]*Group)}
+	for _, port := range ports {
+		for _, f := range []Filter{{LocalPort: port, Info: true}, {RemotePort: port, Info: true}} {
+			dialed := f.RemotePort != 0
+			err := Dump(f, func(k *Socket) bool {
+				s.add(k, dialed)
+				return true
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.finish()
+	return s, nil
+}
+
+// add counts a socket.
+func (s *Survey) add(k *Socket, dialed bool) {
+	state := k.State
+	switch state {
+	case tcpwire.NewSynReceived:
+		state = tcpwire.SynReceived
+	case tcpwire.BoundInactive:
+		state = tcpwire.Closed
+	}
+	if !state.Known() {
+		return
+	}
+	if state == tcpwire.Listen {
+		s.Listeners = append(s.Listeners, Listening{
+			Local: k.Local, Queue: QueueLength{int(k.ReceiveQueue), int(k.SendQueue)}, UID: k.UID,
+		})
+	}
+	side := &s.Accepted
+	if dialed {
+		side = &s.Dialed
+	}
+	age := s.age(k)
+	side.Count[state]++
+	side.Oldest[state] = max(side.Oldest[state], age)
+	rule := classify(k)
+	if rule == 0 {
+		return
+	}
+	key := groupKey{rule, dialed}
+	g := s.groups[key]
+	if g == nil {
+		g = &Group{Rule: rule, Dialed: dialed, byPeer: make(map[netip.Addr]int)}
+		s.groups[key] = g
+	}
+	g.add(k, age)
+}
+
+func (g *Group) add(k *Socket, age time.Duration) {
+	g.Count++
+	g.Oldest = max(g.Oldest, age)
+	g.Unread += uint64(k.ReceiveQueue)
+	g.Unsent += uint64(k.SendQueue)
+	peer := k.Remote.Addr().WithZone("")
+	if _, known := g.byPeer[peer]; known || len(g.byPeer) < maxPeers {
+		g.byPeer[peer]++
+	}
+}
+
+// age is how long a socket has been as it is, as far as the kernel lets one
+// tell; 0 if it does not. Of a socket with TCP_INFO it is the time since the
+// peer's last segment.
+func (s *Survey) age(k *Socket) time.Duration {
+	switch {
+	case k.State == tcpwire.TimeWait:
+		return max(0, timeWaitLength-k.Expires)
+	case k.State == tcpwire.FinWait2 && !k.Held() && k.Timer == TimerTimeWait:
+		// Right unless TCP_LINGER2 is set, which sock_diag does not show.
+		return max(0, s.Settings.finTimeout()-k.Expires)
+	case k.State == tcpwire.SynReceived || k.State == tcpwire.NewSynReceived:
+		return max(0, time.Duration(1<<min(k.Retrans, 7))*time.Second-k.Expires)
+	case k.Info.Len > 0 && k.State != tcpwire.Listen && k.State != tcpwire.SynSent:
+		return k.Info.LastAckRecv
+	}
+	return 0
+}
+
+// finish sorts, and draws the conclusions.
+func (s *Survey) finish() {
+	slices.SortFunc(s.Listeners, func(a, b Listening) int { return a.Local.Compare(b.Local) })
+	for i := range s.Listeners {
+		s.Listeners[i].Pending = s.Accepted.Count[tcpwire.SynReceived]
+	}
+	for _, g := range s.groups {
+		g.rank()
+	}
+	s.diagnose()
+}
+
+// rank names the peers that hold most.
+func (g *Group) rank() {
+	named := 0
+	for addr, n := range g.byPeer {
+		h := Holder{addr, n}
+		at, _ := slices.BinarySearchFunc(g.Peers, h, func(a, b Holder) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), a.Addr.Compare(b.Addr))
+		})
+		if at < maxTop {
+			g.Peers = slices.Insert(g.Peers, at, h)
+			g.Peers = g.Peers[:min(len(g.Peers), maxTop)]
+		}
+	}
+	for _, h := range g.Peers {
+		named += h.Count
+	}
+	g.Others = g.Count - named
+	g.byPeer = nil
+}
