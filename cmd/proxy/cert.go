@@ -10,6 +10,6 @@ func newCertCommand() *cobra.Command {
 		Short: "issue certificates and look at them",
 		RunE:  runGroup,
 	}
-	cmd.AddCommand(newCertIssueCommand(), newCertInspectCommand(), newCertVerifyCommand())
+	cmd.AddCommand(newCertIssueCommand(), newCertInspectCommand(), newCertVerifyCommand(), newCertLintCommand(), newCertBundleCommand())
 	return cmd
 }
