@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -108,8 +109,18 @@ func (r SubCARequest) make(above *Authority, now func() time.Time) (*Authority, 
 	if above != nil {
 		b.root, b.rootKey = above.root, nil
 		b.parents = above.path()
+		b.inventory = above.inventory
 	}
-	return b.ready()
+	if b, err = b.ready(); err != nil {
+		return nil, err
+	}
+	return b, b.record(context.Background(), cert, "ca")
+}
+
+// Own returns the certificate of a's issuer with its key, to be written like
+// one that was issued.
+func (a *Authority) Own() *Issued {
+	return &Issued{Cert: a.issuer, Chain: append([]*x509.Certificate{a.issuer}, a.parents...), Root: a.root, Key: a.key}
 }
 
 // roomBelow checks that a CA with the given path length may be below a's issuer.

@@ -32,6 +32,15 @@ func Days(n int) (time.Duration, error) {
 	return time.Duration(n) * 24 * time.Hour, nil
 }
 
+// Hours converts a number of hours. It fails with [ErrBadRequest] unless the
+// number is from 1 to a hundred years'.
+func Hours(n int) (time.Duration, error) {
+	if n < 1 || n > maxDays*24 {
+		return 0, bad("%d hours are no lifetime; give 1 to %d", n, maxDays*24)
+	}
+	return time.Duration(n) * time.Hour, nil
+}
+
 // Minutes converts a number of minutes. It fails with [ErrBadRequest] unless
 // the number is from 1 to a hundred years'.
 func Minutes(n int) (time.Duration, error) {

@@ -11,5 +11,6 @@ func newCertCommand() *cobra.Command {
 		RunE:  runGroup,
 	}
 	cmd.AddCommand(newCertIssueCommand(), newCertInspectCommand(), newCertVerifyCommand(), newCertLintCommand(), newCertBundleCommand())
+	cmd.AddCommand(newCertRenewCommand(), newCertRevokeCommand())
 	return cmd
 }

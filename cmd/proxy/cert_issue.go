@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,25 +19,36 @@ import (
 
 // issueFlags are the flags of cert issue.
 type issueFlags struct {
-	server, client, both bool
-	sans                 []string
-	spiffe               string
-	days, minutes        int
-	algo, dir, out       string
-	force                bool
-	output               string
+	caFlags
+	server, client, both     bool
+	profile, profiles        string
+	csr, cfsslCSR            string
+	sans                     []string
+	spiffe                   string
+	days, hours, minutes     int
+	algo, out                string
+	keyPassword, p12Password string // paths
+	write                    ca.WriteOptions
+	output                   string
+
+	chosen *ca.Profile // by --profile, or the default of the profiles; may be nil
+	parsed *ca.CSR     // of --csr
 }
 
 func newCertIssueCommand() *cobra.Command {
 	var f issueFlags
 	cmd := &cobra.Command{
 		Use:   "issue NAME...",
-		Short: "issue a certificate with a new key",
+		Short: "issue a certificate with a new key, or for a certificate request",
 		Long: `issue makes a key and a certificate for it, signed by the CA that "proxy ca init"
 made. The first NAME is the common name. Names of a server, and names that are
 more than a bare word, are subject alternative names too: DNS names, IP
 addresses, URIs and email addresses are told apart by their form, or by a
 prefix (dns: ip: uri: email:).
+
+With --csr the key stays with its owner, and the names are those of the request
+unless NAMEs are given; nothing else is taken from it. --cfssl-csr reads the JSON
+that cfssl makes keys and requests from.
 
 It writes STEM.pem and STEM-chain.pem (the certificate, then the issuing CA) and
 STEM-key.pem (mode 0600), where STEM is the first NAME unless --out says
@@ -42,97 +56,251 @@ otherwise. Nothing is overwritten without --force. --out - writes certificate
 and key to the standard output.`,
 		Example: `  proxy cert issue localhost 127.0.0.1 ::1 --server --out server
   proxy cert issue alice --client --spiffe spiffe://demo.test/alice
-  proxy cert issue svc --both --san svc.demo.test --minutes 5 -o json`,
-		Args: cobra.MinimumNArgs(1),
+  proxy cert issue svc --both --san svc.demo.test --minutes 5 -o json
+  proxy cert issue --csr svc.csr --server --out svc`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
 	}
+	f.caFlags.add(cmd)
 	fl := cmd.Flags()
 	fl.BoolVar(&f.server, "server", false, "for TLS servers")
 	fl.BoolVar(&f.client, "client", false, "for TLS clients")
-	fl.BoolVar(&f.both, "both", false, "for both; this is so if none of the three is given")
+	fl.BoolVar(&f.both, "both", false, "for both; this is so if nothing else is said")
+	fl.StringVar(&f.profile, "profile", "", "what the certificate is for: server, client, peer, ca or one of --profiles")
+	fl.StringVar(&f.profiles, "profiles", "", "a file of profiles: cfssl's signing configuration as JSON or YAML")
+	fl.StringVar(&f.csr, "csr", "", "a certificate request (PEM), or - for the standard input")
+	fl.StringVar(&f.cfsslCSR, "cfssl-csr", "", "a request in the JSON of cfssl, or - for the standard input")
 	fl.StringArrayVar(&f.sans, "san", nil, "a further subject alternative name; may be repeated")
 	fl.StringVar(&f.spiffe, "spiffe", "", "a SPIFFE ID, such as spiffe://demo.test/alice")
 	fl.IntVar(&f.days, "days", 0, fmt.Sprintf("lifetime in days (default %d, or as long as the CA)", ca.DefaultLeafDays))
+	fl.IntVar(&f.hours, "hours", 0, "lifetime in hours")
 	fl.IntVar(&f.minutes, "minutes", 0, "lifetime in minutes")
-	fl.StringVar(&f.algo, "key-algo", string(ca.ECDSAP256), "kind of the key: "+strings.Join(keyAlgoNames(), ", "))
-	fl.StringVar(&f.dir, "dir", "", "directory of the CA (default: ca in the state directory)")
+	fl.StringVar(&f.algo, "key-algo", "", "kind of the key: "+strings.Join(keyAlgoNames(), ", "))
+	fl.StringVar(&f.keyPassword, "key-password-file", "", "encrypt the key with the first line of this file")
+	fl.BoolVar(&f.write.P12, "p12", false, "write STEM.p12 (PKCS #12) too")
+	fl.BoolVar(&f.write.LegacyP12, "p12-legacy", false, "write it with 3DES and SHA-1, for old Java, Windows and macOS")
+	fl.BoolVar(&f.write.JKS, "jks", false, "write STEM.jks (Java key store) too")
+	fl.StringVar(&f.p12Password, "bundle-password-file", "", "the password of STEM.p12 and STEM.jks is the first line of this file")
 	fl.StringVar(&f.out, "out", "", "where to write: STEM.pem, STEM-key.pem and STEM-chain.pem, or - (default: the first NAME)")
-	fl.BoolVar(&f.force, "force", false, "overwrite")
+	fl.BoolVar(&f.write.Force, "force", false, "overwrite")
 	addOutput(cmd, &f.output, "text", "json")
 	complete(cmd, "key-algo", keyAlgoNames()...)
-	cmd.MarkFlagsMutuallyExclusive("days", "minutes")
+	complete(cmd, "profile", (*ca.Profiles)(nil).Names()...)
+	cmd.MarkFlagsMutuallyExclusive("days", "hours", "minutes")
+	cmd.MarkFlagsMutuallyExclusive("csr", "cfssl-csr")
+	for _, usage := range []string{"server", "client", "both"} {
+		cmd.MarkFlagsMutuallyExclusive("profile", usage)
+	}
 	return cmd
 }
 
 func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
-	if err := checkOutput(f.output, "text", "json"); err != nil {
+	if err := f.check(names); err != nil {
+		return exitWith(exUsage, err)
+	}
+	if err := f.passwords(cmd); err != nil {
 		return err
 	}
-	if f.out == "-" && f.output == "json" {
-		return exitWith(exUsage, errors.New("--out - and -o json both want the standard output; give a STEM"))
-	}
-	r, err := f.request(cmd, names)
+	// What is wrong with the request is said before the CA is looked for.
+	r, err := f.names(cmd, names)
 	if err != nil {
 		return caFailure(err)
 	}
-	dir, err := caDir(f.dir)
+	o, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
-	authority, err := ca.Open(dir)
-	if errors.Is(err, ca.ErrNoAuthority) {
-		return exitWith(exNoInput, fmt.Errorf("%w; make one with: proxy ca init --dir %s", err, shellWord(dir)))
-	}
-	if err != nil {
+	defer o.close()
+	if err := f.grant(cmd, o, &r); err != nil {
 		return caFailure(err)
 	}
-	for _, w := range authority.Warnings() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
-	}
-	issued, err := authority.Issue(r)
+	issued, err := f.issue(cmd, o, r)
 	if err != nil {
-		return caFailure(err)
+		return storeFailure(err)
+	}
+	if f.parsed != nil {
+		if ignored := f.parsed.Ignored(); len(ignored) > 0 {
+			fmt.Fprintf(f.talk(cmd), "not taken from the request: %s\n", strings.Join(ignored, ", "))
+		}
 	}
 	if f.out == "-" {
-		return printPair(cmd, issued)
+		return undoIfNot(cmd, o, issued, f.print(cmd, issued))
 	}
 	stem := strings.TrimSuffix(f.out, ".pem") // --out server.pem means server
 	if stem == "" {
-		stem = stemFor(names[0])
+		stem = stemFor(firstName(issued))
 	}
-	files, err := issued.Write(stem, f.force)
+	files, err := issued.WriteAll(stem, f.write)
 	if err != nil {
-		return writeFailure(err, stem)
+		return undoIfNot(cmd, o, issued, writeFailure(err, stem))
 	}
-	return f.report(cmd, authority, issued, files)
+	return f.report(cmd, o.Authority, issued, files)
 }
 
-// request turns the flags into a request.
-func (f *issueFlags) request(cmd *cobra.Command, names []string) (ca.Request, error) {
-	r := ca.Request{Name: names[0], SANs: append(names[1:len(names):len(names)], f.sans...), Usage: f.usage()}
+// undoIfNot takes back the record of a certificate that reached nobody.
+func undoIfNot(cmd *cobra.Command, o *openedCA, issued *ca.Issued, err error) error {
+	if err == nil {
+		return nil
+	}
+	// The command may have been interrupted; this is to be done all the same.
+	if undo := o.Forget(context.WithoutCancel(cmd.Context()), issued); undo != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the inventory keeps %s, which was not written: %v\n", certs.Serial(issued.Cert), undo)
+	}
+	return err
+}
+
+func (f *issueFlags) check(names []string) error {
+	if err := checkOutput(f.output, "text", "json"); err != nil {
+		return err
+	}
+	f.write.P12 = f.write.P12 || f.write.LegacyP12
+	switch bundles := f.write.P12 || f.write.JKS; {
+	case len(names) == 0 && f.csr == "" && f.cfsslCSR == "":
+		return errors.New("no name is given; write proxy cert issue NAME, or give --csr")
+	case f.out == "-" && f.output == "json":
+		return errors.New("--out - and -o json both want the standard output; give a STEM")
+	case f.out == "-" && bundles:
+		return errors.New("--out - writes PEM; give a STEM for --p12 and --jks")
+	case bundles && f.p12Password == "":
+		return errors.New("--p12 and --jks need a password; write one into a file and give --bundle-password-file FILE")
+	case f.p12Password != "" && !bundles:
+		return errors.New("--bundle-password-file is for --p12 and --jks")
+	case f.csr != "" && (f.algo != "" || f.keyPassword != "" || bundles):
+		return errors.New("with --csr the key stays with its owner: --key-algo, --key-password-file, --p12 and --jks have nothing to do")
+	}
+	return nil
+}
+
+func (f *issueFlags) passwords(cmd *cobra.Command) (err error) {
+	if f.p12Password != "" {
+		if f.write.BundlePassword, err = readPassword(cmd, f.p12Password); err != nil {
+			return err
+		}
+	}
+	if f.keyPassword != "" {
+		password, err := readPassword(cmd, f.keyPassword)
+		if err != nil {
+			return err
+		}
+		f.write.KeyPassword = []byte(password)
+	}
+	return nil
+}
+
+// names turns everything but profile and life into a request.
+func (f *issueFlags) names(cmd *cobra.Command, names []string) (r ca.Request, err error) {
+	switch {
+	case f.csr != "":
+		data, err := readInput(cmd, f.csr)
+		if err != nil {
+			return r, err
+		}
+		if f.parsed, err = ca.ParseCSR(data); err != nil {
+			return r, fmt.Errorf("%s: %w", inputName(f.csr), err)
+		}
+		r = f.parsed.Request()
+	case f.cfsslCSR != "":
+		data, err := readInput(cmd, f.cfsslCSR)
+		if err != nil {
+			return r, err
+		}
+		if r, err = ca.ParseCFSSLRequest(data); err != nil {
+			return r, fmt.Errorf("%s: %w", inputName(f.cfsslCSR), err)
+		}
+	}
+	if len(names) > 0 {
+		r.Name, r.CommonName, r.SANs = names[0], "", names[1:len(names):len(names)]
+	}
+	r.SANs = append(r.SANs, f.sans...)
 	if f.spiffe != "" {
 		if !strings.HasPrefix(f.spiffe, "spiffe://") {
 			return r, fmt.Errorf("%w: the SPIFFE ID %q does not begin with spiffe://", ca.ErrBadRequest, f.spiffe)
 		}
 		r.SANs = append(r.SANs, f.spiffe)
 	}
-	var err error
-	if r.KeyAlgo, err = ca.ParseKeyAlgo(f.algo); err != nil {
-		return r, err
+	if f.algo != "" {
+		if r.KeyAlgo, err = ca.ParseKeyAlgo(f.algo); err != nil {
+			return r, err
+		}
 	}
+	return r, f.life(cmd, &r)
+}
+
+func (f *issueFlags) life(cmd *cobra.Command, r *ca.Request) (err error) {
 	var life time.Duration
 	switch {
 	case cmd.Flags().Changed("minutes"):
 		life, err = ca.Minutes(f.minutes)
+	case cmd.Flags().Changed("hours"):
+		life, err = ca.Hours(f.hours)
 	case cmd.Flags().Changed("days"):
 		life, err = ca.Days(f.days)
 	default:
-		return r, nil
+		return nil
 	}
 	if err == nil {
 		r.NotBefore, r.NotAfter = ca.ValidFor(time.Now(), life)
 	}
-	return r, err
+	return err
+}
+
+// grant says what the certificate is for.
+func (f *issueFlags) grant(_ *cobra.Command, o *openedCA, r *ca.Request) (err error) {
+	path := f.profiles
+	if path == "" {
+		path = o.settings.Profiles
+	}
+	var profiles *ca.Profiles
+	if path != "" {
+		if profiles, err = ca.LoadProfiles(path); err != nil {
+			return err
+		}
+	}
+	r.Usage = f.usage()
+	if f.server || f.client || f.both {
+		return nil
+	}
+	f.chosen, err = profiles.Lookup(f.profile)
+	r.Profile = f.chosen
+	// A key of RSA gets "key encipherment" only by the usage, so the names that
+	// stand for one are taken for it.
+	for _, u := range []ca.Usage{ca.Server, ca.Client, ca.Both} {
+		if builtin, lookupErr := (*ca.Profiles)(nil).Lookup(map[ca.Usage]string{ca.Server: "server", ca.Client: "client", ca.Both: "peer"}[u]); lookupErr == nil && builtin == f.chosen {
+			r.Usage, r.Profile, f.chosen = u, nil, nil
+			f.server, f.client = u&ca.Server != 0, u&ca.Client != 0
+		}
+	}
+	return err
+}
+
+// issue signs. CAs are signed by the root if the issuing CA may have none below it.
+func (f *issueFlags) issue(cmd *cobra.Command, o *openedCA, r ca.Request) (*ca.Issued, error) {
+	if f.chosen == nil || !f.chosen.CA {
+		return o.IssueContext(cmd.Context(), r)
+	}
+	if f.parsed != nil || len(r.SANs) > 0 || r.Organization != "" || r.Attributes != (ca.Attributes{}) {
+		return nil, fmt.Errorf("%w: a CA has a common name and a key made here, and no other names", ca.ErrBadRequest)
+	}
+	above := o.Authority
+	if above.Issuer() != above.Root() && above.Issuer().MaxPathLenZero {
+		root, err := ca.OpenRoot(o.dir)
+		if err != nil {
+			return nil, fmt.Errorf("a CA is signed by the root: %w", err)
+		}
+		above = root
+		if o.store != nil {
+			above.SetInventory(o.store)
+		}
+	}
+	name := r.CommonName
+	if name == "" {
+		name = r.Name
+	}
+	sub, err := above.SubCA(ca.SubCARequest{Name: name, PathLen: f.chosen.PathLen, KeyAlgo: r.KeyAlgo, NotBefore: r.NotBefore, NotAfter: r.NotAfter})
+	if err != nil {
+		return nil, err
+	}
+	return sub.Own(), nil
 }
 
 func (f *issueFlags) usage() ca.Usage {
@@ -149,13 +317,61 @@ func (f *issueFlags) usage() ca.Usage {
 	return u
 }
 
-// printPair writes certificate and key to the standard output.
-func printPair(cmd *cobra.Command, issued *ca.Issued) error {
-	key, err := issued.KeyPEM()
-	if err != nil {
-		return err
+// print writes the chain, and the key if it was made here, to the standard
+// output.
+func (f *issueFlags) print(cmd *cobra.Command, issued *ca.Issued) error {
+	out := issued.CertPEM()
+	if issued.Key != nil {
+		key, err := issued.KeyPEM()
+		if len(f.write.KeyPassword) > 0 {
+			key, err = ca.EncryptKey(issued.Key, f.write.KeyPassword)
+		}
+		if err != nil {
+			return err
+		}
+		out = append(out, key...)
 	}
-	return write(cmd.OutOrStdout(), append(issued.CertPEM(), key...))
+	return write(cmd.OutOrStdout(), out)
+}
+
+// readInput reads a file, or the standard input for "-".
+func readInput(cmd *cobra.Command, path string) ([]byte, error) {
+	in := cmd.InOrStdin()
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, certs.MaxFileSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", inputName(path), err)
+	}
+	if len(data) > certs.MaxFileSize {
+		return nil, exitWith(exDataErr, fmt.Errorf("%s has more than %d bytes", inputName(path), certs.MaxFileSize))
+	}
+	return data, nil
+}
+
+func inputName(path string) string {
+	if path == "-" {
+		return "the standard input"
+	}
+	return path
+}
+
+// firstName is the name that files are called after.
+func firstName(i *ca.Issued) string {
+	if cn := i.Cert.Subject.CommonName; cn != "" {
+		return cn
+	}
+	for _, s := range certs.SANs(i.Cert) {
+		_, value, _ := strings.Cut(s, ":")
+		return value
+	}
+	return ""
 }
 
 // stemFor makes a file name of a name: "*.demo.test" becomes
@@ -188,54 +404,4 @@ func writeFailure(err error, stem string) error {
 		return exitWith(exCantCreat, fmt.Errorf("%w; make the directory %s first", err, shellWord(filepath.Dir(stem))))
 	}
 	return caFailure(err)
-}
-
-// issueReport is the JSON of cert issue.
-type issueReport struct {
-	ca.Files
-	Subject   string    `json:"subject"`
-	Issuer    string    `json:"issuer"`
-	Serial    string    `json:"serial"`
-	NotBefore time.Time `json:"not_before"`
-	NotAfter  time.Time `json:"not_after"`
-	SANs      []string  `json:"sans"`
-	Usage     string    `json:"usage"`
-	SHA256    string    `json:"sha256"`
-	CA        string    `json:"ca"` // what a verifier must trust
-}
-
-func (f *issueFlags) report(cmd *cobra.Command, a *ca.Authority, issued *ca.Issued, files ca.Files) error {
-	d, paths := certs.Describe(issued.Cert), a.Paths()
-	talk := cmd.ErrOrStderr()
-	fmt.Fprintf(talk, "%s and %s: %s, for %s, valid until %s\n", files.Cert, files.Key, d.Subject, usageWords(f.usage()), d.NotAfter.Format("2006-01-02 15:04:05 MST"))
-	verify := "openssl verify -CAfile " + shellWord(paths.Root)
-	if paths.Issuing != "" {
-		verify += " -untrusted " + shellWord(paths.Issuing)
-	}
-	fmt.Fprintf(talk, "check: %s %s\n", verify, shellWord(files.Cert))
-	switch f.usage() {
-	case ca.Client:
-		fmt.Fprintf(talk, "use:   curl --cacert %s --cert %s --key %s https://localhost:8443/\n", shellWord(paths.Root), shellWord(files.Cert), shellWord(files.Key))
-	default:
-		fmt.Fprintf(talk, "use:   proxy run --listen 127.0.0.1:8443 --upstream 127.0.0.1:9000 --cert %s --key %s --client-ca %s --client-auth require\n",
-			shellWord(files.Cert), shellWord(files.Key), shellWord(paths.Root))
-	}
-	if f.output != "json" {
-		return nil
-	}
-	sans := d.SANs
-	if sans == nil {
-		sans = []string{}
-	}
-	return writeJSONTo(cmd.OutOrStdout(), issueReport{
-		Files: files, Subject: d.Subject, Issuer: d.Issuer, Serial: d.Serial,
-		NotBefore: d.NotBefore, NotAfter: d.NotAfter, SANs: sans, Usage: f.usage().String(), SHA256: d.SHA256, CA: paths.Root,
-	})
-}
-
-func usageWords(u ca.Usage) string {
-	if u == ca.Both {
-		return "servers and clients"
-	}
-	return u.String() + "s"
 }
