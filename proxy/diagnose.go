@@ -55,6 +55,7 @@ func (s *session) diagnose(err error, wire *transcript) diagnosis {
 	d.By = event.ProxySide
 	d.LibraryError = certs.Printable(err.Error())
 	d.LastMessage = wire.last
+	d.TLS = wire.chosen
 	d.TLS.ServerName = certs.Printable(s.hello.serverName)
 	d.AdvertisedCAs = s.ownNames
 

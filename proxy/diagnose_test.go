@@ -388,3 +388,55 @@ func TestAFloodOfKeyUpdatesEnds(t *testing.T) {
 		t.Errorf("closed: %+v", end)
 	}
 }
+
+func TestTheAlertSaysWhyThePolicyRefuses(t *testing.T) {
+	l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth.HideCAs = true }) // then the policy verifies, not the library
+	for _, v := range verdicts {
+		if v.kind == "good" || v.kind == "none" {
+			continue
+		}
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(v.kind+", "+tls.VersionName(version), func(t *testing.T) {
+				l.t = t
+				l.events.Reset()
+				cfg := l.clientConfig(l.kind(v.kind)...)
+				cfg.MaxVersion = version
+				_, err := exchange(l.dial(cfg), "hello")
+				if !isAlert(err, v.want) {
+					t.Errorf("the client got %v, want the alert %q", err, v.want)
+				}
+				end := l.closed()
+				failed := waitFor[event.HandshakeFailed](l)
+				if failed.Alert == nil || failed.Alert.Direction != event.Out || failed.Alert.Code == 42 && v.want != "bad certificate" {
+					t.Errorf("alert %+v", failed.Alert)
+				}
+				if failed.TLS.Version == "" || failed.TLS.Cipher == "" {
+					t.Errorf("TLS %+v", failed.TLS)
+				}
+				if v.kind != string(ca.NoIntermediate) && end.Reason != v.reason {
+					t.Errorf("reason %v, want %v", end.Reason, v.reason)
+				}
+			})
+		}
+	}
+}
+
+func TestASignatureMismatchNamesBothSides(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("openssl is not installed")
+	}
+	for _, version := range []string{"-tls1_2", "-tls1_3"} {
+		t.Run(version, func(t *testing.T) {
+			l := newLab(t, echo, nil)
+			args := []string{"s_client", "-connect", l.addr, version, "-sigalgs", "rsa_pss_rsae_sha256"}
+			exec.CommandContext(t.Context(), "openssl", args...).Run()
+			l.closed()
+			failed := waitFor[event.HandshakeFailed](l)
+			fits := failed.Reason == event.SignatureMismatch && strings.Contains(failed.Detail, "rsa_pss_rsae_sha256") ||
+				failed.Reason == event.CipherMismatch // at TLS 1.2 a client with RSA alone has no suite for the key either
+			if !fits || !strings.Contains(failed.Detail, "ECDSA") {
+				t.Errorf("reason %v, detail %q", failed.Reason, failed.Detail)
+			}
+		})
+	}
+}

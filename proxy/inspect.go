@@ -19,6 +19,7 @@ type transcript struct {
 	clientAlert, serverAlert *event.Alert // the last one each way that ended its side, close_notify included
 	last                     string       // the last handshake message, "ClientHello"
 	lastFromClient           string
+	chosen                   event.TLSState
 	modern                   bool // TLS 1.3 was chosen
 	clientSentCertificate    bool // a Certificate message, be it empty
 	clientWithheld           bool // … and it was
@@ -56,14 +57,7 @@ func (s *session) inspect(peer []*x509.Certificate, resumed bool) transcript {
 	if s.Inspect.Level >= InspectRecords {
 		tr.OnRecord(v.record)
 	}
-	see := v.see
-	log.each(func(dir chunkDir, p []byte, at time.Duration) {
-		d := tlswire.ClientToServer
-		if dir == chunkOut {
-			d = tlswire.ServerToClient
-		}
-		tr.Feed(d, p, int64(at), see)
-	})
+	log.feed(tr, v.see)
 	v.wire.partial, v.wire.isPartial = tr.Stream(tlswire.ClientToServer).Partial()
 	v.wire.modern = tr.Context().Version >= tlswire.VersionTLS13
 	tr.OnRecord(nil)
@@ -155,8 +149,9 @@ func (v *viewer) tell(m *tlswire.Message) {
 		s.emit(at, v.clientHello(msg, d))
 	case *tlswire.ServerHello:
 		msg.Decoded = d
+		v.wire.chosen = event.TLSState{Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Group: keyShareGroup(d)}
 		s.emit(at, event.ServerHello{
-			Message: msg, Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Curve: keyShareGroup(d),
+			Message: msg, Version: v.wire.chosen.Version, Cipher: v.wire.chosen.Cipher, Curve: v.wire.chosen.Group,
 			Resumed: !d.HelloRetryRequest && v.resumed, ALPN: certs.Printable(d.ApplicationProtocol), Retry: d.HelloRetryRequest,
 		})
 	case *tlswire.Certificate:

@@ -83,12 +83,16 @@ func (r *recording) add(dir chunkDir, p []byte, at time.Duration) {
 	r.chunks = append(r.chunks, c)
 }
 
-// each calls f for every chunk in the order in which this process saw them,
-// which is the causal one.
-func (r *recording) each(f func(dir chunkDir, p []byte, at time.Duration)) {
+// feed gives tr every chunk in the order in which this process saw them, which is
+// the causal one. Times are nanoseconds from accept.
+func (r *recording) feed(tr *tlswire.Transcript, see func(*tlswire.Message)) {
 	start := int32(0)
 	for _, c := range r.chunks {
-		f(c.dir, r.data[start:c.end], c.at)
+		dir := tlswire.ClientToServer
+		if c.dir == chunkOut {
+			dir = tlswire.ServerToClient
+		}
+		tr.Feed(dir, r.data[start:c.end], int64(c.at), see)
 		start = c.end
 	}
 }

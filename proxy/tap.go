@@ -161,6 +161,9 @@ func (t *tap) Write(p []byte) (int, error) {
 
 // speak writes during the handshake.
 func (t *tap) speak(p []byte) (int, error) {
+	if t.when.refused {
+		p = t.rightAlert(p)
+	}
 	began := t.age(time.Now())
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))

@@ -45,11 +45,9 @@ func TestARecordingIsBounded(t *testing.T) {
 	if n := len(r.chunks); n != maxChunks {
 		t.Errorf("%d chunks", n)
 	}
-	var got []byte
-	var last time.Duration
-	r.each(func(_ chunkDir, p []byte, at time.Duration) { got, last = append(got, p...), at })
-	if len(got) != 4*maxChunks || got[1000] != byte(1000&0xff) || last != 4*maxChunks-1 {
-		t.Errorf("%d bytes, the last at %d", len(got), last)
+	last := r.chunks[maxChunks-1]
+	if len(r.data) != 4*maxChunks || r.data[1000] != byte(1000&0xff) || last.at != 4*maxChunks-1 || last.end != 4*maxChunks {
+		t.Errorf("%d bytes, the last chunk %+v", len(r.data), last)
 	}
 	r.add(chunkOut, make([]byte, maxRecording), 0)
 	r.add(chunkIn, make([]byte, 10), 0)

@@ -92,6 +92,10 @@ func (b OtherMessage) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	switch m := b.Decoded.(type) {
 	case *tlswire.EncryptedExtensions:
 		dst = text(dst, "tls.next_protocol", m.ApplicationProtocol)
+	case *tlswire.ServerKeyExchange:
+		if m.NamedCurve != 0 {
+			dst = append(dst, slog.String("tls.curve", m.NamedCurve.String()))
+		}
 	case *tlswire.CertificateVerify:
 		dst = append(dst, slog.String("algorithm", m.Algorithm.String()))
 	case *tlswire.NewSessionTicket:
