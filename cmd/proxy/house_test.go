@@ -13,6 +13,7 @@ import (
 var arrows = map[string][]string{
 	"certs":          {},
 	"certs/ca":       {"certs"},
+	"certs/catest":   {"certs", "certs/ca"},
 	"certs/ca/store": {"certs/ca"},
 	"configs":        {},
 	"policy":         {"certs"},
@@ -24,6 +25,7 @@ var arrows = map[string][]string{
 	"proxy/tcpwatch": {"proxy/tcpwire"},
 	"proxy/tcpwire":  {},
 	"proxy/tlswire":  {},
+	"scripts":        {},
 }
 
 // only says which packages alone may know a dependency, by the start of its path.
