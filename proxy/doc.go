@@ -7,8 +7,15 @@
 // [session.run] is that life from top to bottom, each step a method in a file of
 // its own: open.go, handshake.go, authorize.go, dial.go, relay.go, close.go. A
 // [Server] holds the [Listener]s; a Listener accepts, keeps the limits and starts
-// sessions. The tap (tap.go) lies under crypto/tls and sees what is on the wire.
-// diagnose.go finds the true reason when a handshake fails.
+// sessions.
+//
+// The tap (tap.go) lies under crypto/tls and sees what is on the wire. It records
+// the handshake (recording.go), with the secrets of this one connection
+// (keylog.go), and cuts its time into phases (phases.go). When the handshake is
+// over, well or not, inspect.go reads the recording, viewer.go makes events of it,
+// and both bytes and secrets are forgotten. diagnose.go then finds the true reason
+// of a failure, by what was on the wire before the library's words (texts.go), and
+// sharpen.go says what did not fit; suspicion.go doubts what ended too well.
 //
 // # What holds
 //

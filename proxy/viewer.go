@@ -1,0 +1,262 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/hex"
+	"time"
+
+	"mtlsproxy/certs"
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tlswire"
+)
+
+// viewer makes events of the messages of one handshake.
+type viewer struct {
+	session  *session
+	wire     transcript
+	peer     []*x509.Certificate // the client's chain as crypto/tls parsed it; nil where it did not
+	resumed  bool
+	hellos   int
+	messages int // told
+	records  int // told
+	omitted  event.Omitted
+}
+
+// record tells one record.
+func (v *viewer) record(r *tlswire.Record) {
+	if v.records++; v.records > maxRecords {
+		v.omitted.Records++
+		return
+	}
+	header := [...]byte{byte(r.Type), byte(r.Version >> 8), byte(r.Version), byte(r.Length >> 8), byte(r.Length)}
+	body := event.Record{
+		Direction: direction(r.Direction), ContentType: r.Type.String(), Version: r.Version.String(), Length: r.Length,
+		Encrypted: r.Encrypted, Padding: r.Padding, Offset: r.Offset, Header: hex.EncodeToString(header[:]),
+	}
+	if r.Content != 0 && r.Content != r.Type {
+		body.Content = r.Content.String()
+	}
+	v.session.emit(v.time(r.Last), body)
+}
+
+// time is when a chunk went by.
+func (v *viewer) time(at int64) time.Time { return v.session.about.Started.Add(time.Duration(at)) }
+
+func direction(d tlswire.Direction) event.Direction {
+	if d == tlswire.ServerToClient {
+		return event.Out
+	}
+	return event.In
+}
+
+// see tells one message.
+func (v *viewer) see(m *tlswire.Message) {
+	late := m.Kind == tlswire.KindOpaque && m.RecordType == tlswire.ApplicationDataRecord && v.wire.clientFinished
+	if m.Kind == tlswire.KindApplicationData || late {
+		return // early application data: counted by the relay, and nobody's business here
+	}
+	v.follow(m)
+	if v.messages++; v.messages > maxMessages {
+		v.omitted.Messages++
+		return
+	}
+	v.tell(m)
+}
+
+// tell makes the event of a message.
+func (v *viewer) tell(m *tlswire.Message) {
+	s, at := v.session, v.time(m.Last)
+	msg := event.Message{
+		Direction: direction(m.Direction), Type: m.Name(), Bytes: m.Length, Encrypted: m.Encrypted, Records: m.Records,
+		Padding: m.Padding, First: v.time(m.First),
+	}
+	if m.Kind == tlswire.KindHandshake && m.Type == tlswire.TypeCertificateRequest && msg.Direction == event.Out {
+		if asked := s.asked(m); asked != nil {
+			msg.Decoded = asked
+			s.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.ownNames})
+			return
+		}
+	}
+	decoded, err := m.Decode()
+	if err != nil {
+		v.misread(m, err)
+		s.emit(at, event.OtherMessage{Message: msg})
+		return
+	}
+	switch d := decoded.(type) {
+	case *tlswire.Alert:
+		v.alert(at, m, msg, d)
+	case *tlswire.ClientHello:
+		s.emit(at, v.clientHello(msg, d))
+	case *tlswire.ServerHello:
+		msg.Decoded = d
+		v.wire.chosen = event.TLSState{Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Group: keyShareGroup(d)}
+		s.emit(at, event.ServerHello{
+			Message: msg, Version: v.wire.chosen.Version, Cipher: v.wire.chosen.Cipher, Curve: v.wire.chosen.Group,
+			Resumed: !d.HelloRetryRequest && v.resumed, ALPN: certs.Printable(d.ApplicationProtocol), Retry: d.HelloRetryRequest,
+		})
+	case *tlswire.Certificate:
+		v.certificate(at, msg, d)
+	case *tlswire.Finished:
+		msg.Decoded = d
+		s.emit(at, event.Finished{Message: msg, Established: v.wire.clientFinished && v.wire.serverFinished && s.tlsDone})
+	default:
+		if decoded != nil {
+			msg.Decoded = tlswire.Own(decoded)
+		}
+		v.misread(m, m.Err)
+		s.emit(at, event.OtherMessage{Message: msg})
+	}
+}
+
+// misread keeps the first thing of the client's that could not be read.
+func (v *viewer) misread(m *tlswire.Message, err error) {
+	if err != nil && v.wire.fault == nil && m.Direction == tlswire.ClientToServer {
+		v.wire.fault = err
+	}
+}
+
+// follow keeps what a diagnosis needs of the order of messages.
+func (v *viewer) follow(m *tlswire.Message) {
+	w := &v.wire
+	if m.Kind != tlswire.KindHandshake {
+		return
+	}
+	w.last = m.Name()
+	if m.Direction == tlswire.ServerToClient {
+		w.serverFinished = w.serverFinished || m.Type == tlswire.TypeFinished
+		w.flightDone = w.flightDone || w.serverFinished || m.Type == tlswire.TypeServerHelloDone
+		return
+	}
+	w.lastFromClient, w.clientAlert = w.last, nil // one that goes on has not ended
+	w.clientFinished = w.clientFinished || m.Type == tlswire.TypeFinished
+}
+
+// alert tells an alert. TLS 1.3 has no levels: what is not close_notify or
+// user_canceled is fatal there (RFC 8446, Section 6).
+func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *tlswire.Alert) {
+	orderly := a.Description == tlswire.AlertCloseNotify || a.Description == tlswire.AlertUserCanceled
+	modern := m.Context.Version >= tlswire.VersionTLS13
+	told := event.Alert{
+		Direction: msg.Direction, Fatal: !orderly && (modern || a.Level == tlswire.AlertLevelFatal),
+		Code: uint8(a.Description), Description: a.Description.String(), Encrypted: msg.Encrypted,
+	}
+	if told.Fatal || orderly {
+		kept := told
+		if msg.Direction == event.In {
+			v.wire.clientAlert = &kept
+		} else {
+			v.wire.serverAlert = &kept
+		}
+	}
+	v.session.emit(at, told)
+}
+
+// asked returns our CertificateRequest. It is the same in every handshake of a
+// version, and may name hundreds of CAs: it is decoded once.
+func (e *epoch) asked(m *tlswire.Message) *tlswire.CertificateRequest {
+	known := &e.requests[0]
+	if m.Context.Version >= tlswire.VersionTLS13 {
+		known = &e.requests[1]
+	}
+	if r := known.Load(); r != nil && bytes.Equal(r.body, m.Body) {
+		return r.decoded
+	}
+	decoded, err := m.Decode()
+	if err != nil {
+		return nil
+	}
+	r := &request{body: bytes.Clone(m.Body), decoded: tlswire.Own(decoded).(*tlswire.CertificateRequest)}
+	known.Store(r)
+	return r.decoded
+}
+
+// request is a CertificateRequest of ours.
+type request struct {
+	body    []byte
+	decoded *tlswire.CertificateRequest
+}
+
+func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.ClientHello {
+	msg.Decoded = tlswire.Own(h)
+	body := event.ClientHello{
+		Message: msg, ServerName: certs.Printable(h.ServerName), CipherSuites: len(h.CipherSuites), SigAlgs: len(h.SignatureAlgorithms),
+		HelloRetry: v.hellos > 0, ALPN: printables(h.ApplicationProtocols),
+	}
+	v.hellos++
+	body.Versions = make([]string, 0, max(len(h.SupportedVersions), 1))
+	for _, version := range h.SupportedVersions {
+		if name := versionName(uint16(version)); name != "" {
+			body.Versions = append(body.Versions, name)
+		}
+	}
+	if len(h.SupportedVersions) == 0 {
+		body.Versions = append(body.Versions, versionName(uint16(h.LegacyVersion)))
+	}
+	body.Groups = make([]string, 0, len(h.SupportedGroups))
+	for _, g := range h.SupportedGroups {
+		if !g.IsGREASE() {
+			body.Groups = append(body.Groups, g.String())
+		}
+	}
+	body.Extensions = make([]string, len(h.Extensions))
+	for i := range h.Extensions {
+		body.Extensions[i] = h.Extensions[i].Type.String()
+	}
+	if h.EncryptedClientHello != nil {
+		body.ECH = "offered"
+	}
+	switch {
+	case h.PreSharedKey != nil:
+		body.Resumption = "psk"
+	case h.SessionTicketLength > 0:
+		body.Resumption = "ticket"
+	}
+	if v.session.Inspect.Fingerprints {
+		body.JA3, body.JA4 = h.JA3(), h.JA4()
+	}
+	return body
+}
+
+// certificate tells a chain. What crypto/tls has parsed is not parsed again.
+func (v *viewer) certificate(at time.Time, msg event.Message, d *tlswire.Certificate) {
+	s := v.session
+	if msg.Direction == event.Out {
+		s.emit(at, event.ServerCertificate{Message: msg, Chain: s.shown(d)})
+		return
+	}
+	v.wire.clientSentCertificate, v.wire.clientWithheld = true, len(d.CertificateList) == 0
+	body := event.ClientCertificate{Message: msg, ChainBytes: d.Bytes()}
+	if len(v.peer) == len(d.CertificateList) {
+		body.Chain = describeChain(v.peer)
+	} else {
+		for i := range d.CertificateList[:min(len(d.CertificateList), maxDescribed)] {
+			if c, err := x509.ParseCertificate(d.CertificateList[i].CertData); err == nil {
+				body.Chain = append(body.Chain, describe(c))
+			}
+		}
+	}
+	s.emit(at, body)
+}
+
+// shown describes the chain we sent: the one among ours whose first certificate
+// it is.
+func (s *session) shown(d *tlswire.Certificate) []event.Certificate {
+	if len(d.CertificateList) == 0 {
+		return nil
+	}
+	for i := range s.TLS.Certificates {
+		if bytes.Equal(s.TLS.Certificates[i].Certificate[0], d.CertificateList[0].CertData) {
+			return s.ownChains[i]
+		}
+	}
+	return nil
+}
+
+func keyShareGroup(h *tlswire.ServerHello) string {
+	if h.KeyShare.Group == 0 {
+		return ""
+	}
+	return h.KeyShare.Group.String()
+}
