@@ -64,6 +64,7 @@ func (c checker) checkListener(path string, ln Listener) {
 	c.checkReference(path+".upstream", ln.Upstream)
 	c.checkTLS(path+".tls", ln.TLS)
 	c.checkClientAuth(path+".client_auth", ln.ClientAuth)
+	c.checkServerNames(path+".server_names", ln)
 	if t := ln.Timeouts; t.FirstByte > t.Handshake && c.sound(path+".timeouts.first_byte", path+".timeouts.handshake") {
 		c.warnAt(path+".timeouts.first_byte", "%s is longer than handshake (%s), which ends first",
 			formatDuration(t.FirstByte), formatDuration(t.Handshake))
@@ -126,6 +127,25 @@ func (c checker) checkClientAuth(path string, a ClientAuth) {
 	}
 	if a.Enforcement == "report" && a.Mode == "none" {
 		c.warnAt(path+".enforcement", "has no effect with mode none: nothing would be refused")
+	}
+	c.checkRevocation(path, a)
+}
+
+// checkRevocation finds settings that ask nobody.
+func (c checker) checkRevocation(path string, a ClientAuth) {
+	r, crl := a.Revocation, path+".revocation.crl"
+	switch {
+	case !c.sound(crl, path+".revocation.mode", path+".ocsp.mode"):
+	case r.Mode != "none" && len(r.CRL) == 0:
+		c.failAt(crl, "mode %s needs at least one revocation list, or a directory of them", r.Mode)
+	case r.Mode == "none" && len(r.CRL) > 0 && c.set(crl):
+		c.warnAt(crl, "has no effect with revocation.mode none: no list is asked")
+	}
+	if a.Mode == "none" && r.Mode != "none" {
+		c.warnAt(path+".revocation.mode", "has no effect with mode none: no client certificate is asked for")
+	}
+	if a.Mode == "none" && a.OCSP.Mode != "none" {
+		c.warnAt(path+".ocsp.mode", "has no effect with mode none: no client certificate is asked for")
 	}
 }
 

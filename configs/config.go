@@ -15,6 +15,7 @@ import "time"
 //	reload        connections: applied on reload to new connections;
 //	              restart: a reload refuses to change it. Inherited downwards.
 //	short         the flag that sets it
+//	alias         other programs' words for the values (alias.go)
 //
 // The comment of each field is its documentation for users as well; see
 // keydocs.go.
@@ -59,6 +60,8 @@ type Rule struct {
 	Action string `mapstructure:"action" enum:"allow|deny"`
 	// What must hold; keys are ANDed, the values of one key are ORed. Globs: * within a label, ** across labels.
 	Match Match `mapstructure:"match"`
+	// When the rule begins to apply, RFC 3339. Without it the rule applies at once.
+	NotBefore time.Time `mapstructure:"not_before"`
 	// When the rule stops to apply, RFC 3339. Without it the rule stays.
 	NotAfter time.Time `mapstructure:"not_after"`
 }
@@ -83,12 +86,22 @@ type Match struct {
 	O []string `mapstructure:"o"`
 	// Common name of the issuer, a glob.
 	IssuerCN []string `mapstructure:"issuer_cn"`
+	// SHA-256 of a CA certificate in the verified chain, hexadecimal: which CA it is, whatever its name.
+	IssuerSHA256 []string `mapstructure:"issuer_sha256"`
 	// Serial number, hexadecimal, with or without colons.
 	Serial []string `mapstructure:"serial"`
-	// SHA-256 of the public key (SubjectPublicKeyInfo), hexadecimal.
+	// SHA-256 of the public key (SubjectPublicKeyInfo), hexadecimal or base64.
 	SPKISHA256 []string `mapstructure:"spki_sha256"`
-	// SHA-256 of the certificate, hexadecimal.
+	// SHA-256 of the certificate, hexadecimal or base64.
 	CertSHA256 []string `mapstructure:"cert_sha256"`
+	// Extended key usage that is written in the certificate, such as clientAuth, or an OID.
+	EKU []string `mapstructure:"eku"`
+	// Kind of the certificate's key.
+	KeyType []string `mapstructure:"key_type" enum:"rsa|rsa-2048|rsa-3072|rsa-4096|ecdsa|ecdsa-p256|ecdsa-p384|ecdsa-p521|ed25519"`
+	// Smallest size of the certificate's key, in bits; 0 for any.
+	MinKeyBits int `mapstructure:"min_key_bits" unit:"bits" max:"16384"`
+	// Time the certificate still has to be valid for; 0s for any.
+	MinRemaining time.Duration `mapstructure:"min_remaining"`
 	// Address of the client, an address or CIDR.
 	CIDR []string `mapstructure:"cidr" is:"cidr"`
 	// Server name the client asked for, a glob.
@@ -99,6 +112,20 @@ type Match struct {
 	Listener []string `mapstructure:"listener"`
 	// TLS version that was negotiated.
 	TLSVersion []string `mapstructure:"tls_version" enum:"1.2|1.3"`
+	// Time of the week in which the connection begins.
+	Time TimeWindow `mapstructure:"time"`
+}
+
+// TimeWindow is a time of the week.
+type TimeWindow struct {
+	// Time of day it begins at, such as 08:00; midnight if left out.
+	From string `mapstructure:"from" is:"time_of_day"`
+	// Time of day it ends at; 24:00 if left out. Before from, it is that of the next day.
+	To string `mapstructure:"to" is:"time_of_day"`
+	// Days it begins on; all if left out.
+	Days []string `mapstructure:"days" enum:"mon|tue|wed|thu|fri|sat|sun"`
+	// Time zone by its IANA name, such as Europe/Berlin; UTC if left out.
+	Zone string `mapstructure:"zone"`
 }
 
 // Inspect says how much of each connection is recorded.

@@ -22,12 +22,8 @@ func designed() Config {
 				CipherSuites: []string{}, Curves: []string{}, ALPN: []string{},
 				UnknownSNI: "default", SessionTickets: true, TicketPolicyRecheck: true,
 			},
-			ClientAuth: ClientAuth{
-				Mode: "require", Enforcement: "enforce", OnInvalid: "reject",
-				CA: []string{"certs/ca.pem"}, Intermediates: []string{}, AdvertiseCAs: true,
-				MaxDepth: 4, MaxChainSize: 64 << 10,
-				Revocation: Revocation{Mode: "none", CRL: []string{}},
-			},
+			ClientAuth:  designedClientAuth(),
+			ServerNames: map[string]ServerName{"*": {Names: []string{}, ClientAuth: designedClientAuth()}},
 			Timeouts: Timeouts{
 				Handshake: 10 * time.Second, FirstByte: 5 * time.Second, Idle: 5 * time.Minute,
 				HalfClose: time.Minute, AlertLinger: 500 * time.Millisecond,
@@ -56,6 +52,17 @@ func designed() Config {
 		Reload:    Reload{Watch: true, Poll: 30 * time.Second, Debounce: 500 * time.Millisecond},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},
 		Sandbox:   Sandbox{Landlock: "best_effort", NoNewPrivs: true},
+	}
+}
+
+func designedClientAuth() ClientAuth {
+	return ClientAuth{
+		Mode: "require", Enforcement: "enforce", OnInvalid: "reject",
+		CA: []string{"certs/ca.pem"}, Intermediates: []string{}, AdvertiseCAs: true,
+		MaxDepth: 4, MaxChainSize: 64 << 10,
+		Revocation: Revocation{Mode: "none", CRL: []string{}, Scope: "leaf", OnStale: "mode", OnMissing: "mode"},
+		OCSP:       OCSP{Mode: "none", Timeout: 2 * time.Second, Nonce: true},
+		Recheck:    "end", Alerts: "precise",
 	}
 }
 

@@ -66,6 +66,10 @@ func (l *loader) readVariable(name, value string, index map[string]string) {
 		return
 	}
 	f := lookup(key)
+	value, ok = l.ourWord(f, key, value, true, at)
+	if !ok {
+		return
+	}
 	v, err := f.parseText(value)
 	if err != nil {
 		l.fail(at, key, "%v", err)
@@ -91,7 +95,7 @@ func (l *loader) envIndex() map[string]string {
 // nameable are the entries a variable can reach.
 func (l *loader) nameable(path string) []string {
 	names, entry := l.names[path], lookup(path).entry
-	if !slices.Contains(names, entry) {
+	if entry != "" && !slices.Contains(names, entry) {
 		names = append(slices.Clone(names), entry)
 	}
 	return names

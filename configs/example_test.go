@@ -9,12 +9,12 @@ import (
 func ExampleLoad() {
 	_, err := configs.Load(configs.Source{
 		File:    "proxy.yaml",
-		Content: []byte("listeners:\n  main:\n    client_auth:\n      mode: required\n    timeouts: { idel: 1m }\n"),
+		Content: []byte("listeners:\n  main:\n    client_auth:\n      mode: requires\n    timeouts: { idel: 1m }\n"),
 		Environ: []string{"MTLSPROXY_LOGGING_LEVEL=loud"},
 	})
 	fmt.Println(err)
 	// Output:
-	// proxy.yaml:4:13  listeners.main.client_auth.mode: "required" is not one of none, request, require – did you mean "require"?
+	// proxy.yaml:4:13  listeners.main.client_auth.mode: "requires" is not one of none, request, require – did you mean "require"?
 	// proxy.yaml:5:17  listeners.main.timeouts: unknown key "idel" – did you mean "idle"?
 	// MTLSPROXY_LOGGING_LEVEL  logging.level: "loud" is not one of debug, info, warn, error
 }

@@ -47,7 +47,8 @@ func endingIn(end string) []string {
 	var visit func(f *field)
 	visit = func(f *field) {
 		for _, c := range f.children {
-			if strings.HasSuffix(c.path, "."+end) {
+			// The policies of server names have the keys of the listener's own.
+			if strings.HasSuffix(c.path, "."+end) && ownClientAuth(c.path) == c.path {
 				paths = append(paths, c.path)
 			}
 			visit(c)

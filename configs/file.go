@@ -157,7 +157,12 @@ func (l *loader) readScalar(n *yaml.Node, key string, f *field) (any, bool) {
 		l.fail(l.at(n), key, "has to be %s, not %s", what, shapeOf(n))
 		return nil, false
 	}
-	v, err := f.parse(n.Value)
+	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
+	word, ok := l.ourWord(f, key, n.Value, quoted, l.at(n))
+	if !ok {
+		return nil, false
+	}
+	v, err := f.parse(word)
 	if err != nil {
 		l.fail(l.at(n), key, "%v", err)
 		return nil, false

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -14,7 +15,12 @@ type ShortFlag struct {
 
 // ShortFlags lists the short forms, for one listener called main.
 func ShortFlags() []ShortFlag {
-	entry := func(path string) []string { return []string{lookup(path).entry} }
+	entry := func(path string) []string {
+		if entry := lookup(path).entry; entry != "" {
+			return []string{entry}
+		}
+		return nil
+	}
 	byName := make(map[string]ShortFlag)
 	for key, f := range leaves(entry) {
 		if f.short != "" {
@@ -88,7 +94,11 @@ func (l *loader) readFlags() {
 			l.fail(at, fl.Key, "is a section: set one of its keys, such as %s", f.firstLeaf(fl.Key))
 			continue
 		}
-		v, err := f.parseText(fl.Value)
+		word, ok := l.ourWord(f, fl.Key, fl.Value, true, at)
+		if !ok {
+			continue
+		}
+		v, err := f.parseText(word)
 		if err != nil {
 			l.fail(at, fl.Key, "%v", err)
 			continue
@@ -101,7 +111,7 @@ func (l *loader) readFlags() {
 func (f *field) firstLeaf(path string) string {
 	for !f.leaf() {
 		if f.isMap(path) {
-			path = join(path, f.entry)
+			path = join(path, cmp.Or(f.entry, "*"))
 		}
 		f = f.children[0]
 		path = join(path, f.name)

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // forms are the checks an `is` tag names. Each gets the text of one value.
@@ -19,8 +21,11 @@ var forms = map[string]func(string) error{
 	"dial":               isDialAddress,
 	"listen":             isListenAddress,
 	"listen_tcp_or_none": isListenTCPOrNone,
+	"http_or_empty":      isHTTPOrEmpty,
 	"name":               isName,
 	"path":               isPath,
+	"server_name":        isServerName,
+	"time_of_day":        isTimeOfDay,
 	"upstream":           isUpstream,
 	"whole_seconds":      isWholeSeconds,
 }
@@ -35,6 +40,24 @@ func (f *field) hasForm(s string) error {
 func isName(s string) error {
 	if !nameForm.MatchString(s) {
 		return fmt.Errorf("%q is not a name: use lower-case letters, digits and _", s)
+	}
+	return nil
+}
+
+func isHTTPOrEmpty(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is not a URL such as http://ocsp.example/", s)
+	}
+	return nil
+}
+
+func isTimeOfDay(s string) error {
+	if _, err := time.Parse("15:04", s); err != nil && s != "24:00" || len(s) != 5 {
+		return fmt.Errorf("%q is not a time of day: write it like 08:00, from 00:00 to 24:00", s)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 var update = flag.Bool("update", false, "write keydocs.go from the comments")
 
 // schemaFiles hold the structs whose comments are the documentation.
-var schemaFiles = []string{"config.go", "listener.go", "socket.go", "upstream.go"}
+var schemaFiles = []string{"config.go", "listener.go", "clientauth.go", "socket.go", "upstream.go"}
 
 func TestKeyDocsAreTheComments(t *testing.T) {
 	want := generateKeyDocs(t)

@@ -16,6 +16,8 @@ type Listener struct {
 	TLS ListenerTLS `mapstructure:"tls" reload:"connections"`
 	// Which client certificates are asked for and accepted.
 	ClientAuth ClientAuth `mapstructure:"client_auth" reload:"connections"`
+	// Other client certificate policies for some server names, by names of your choice. What no entry lists, and a client that asks for no name, has client_auth above.
+	ServerNames map[string]ServerName `mapstructure:"server_names" reload:"connections"`
 	// How long each stage of a connection may take.
 	Timeouts Timeouts `mapstructure:"timeouts" reload:"connections"`
 	// How much is admitted at once.
@@ -55,6 +57,8 @@ type ListenerTLS struct {
 	UnknownSNI string `mapstructure:"unknown_sni" enum:"default|reject"`
 	// Let clients resume sessions. A resumed handshake has no Certificate message.
 	SessionTickets bool `mapstructure:"session_tickets"`
+	// File with the keys that seal sessions, for several instances behind one address; empty makes keys of its own. One key a line, 64 hexadecimal digits; the first seals, all open.
+	TicketKeysFile string `mapstructure:"ticket_keys_file"`
 	// Check chain, expiry, revocation and policy again when a session is resumed.
 	TicketPolicyRecheck bool `mapstructure:"ticket_policy_recheck"`
 }
@@ -65,38 +69,6 @@ type Certificate struct {
 	Cert string `mapstructure:"cert" is:"path" short:"--cert"`
 	// PEM file with the private key.
 	Key string `mapstructure:"key" is:"path" short:"--key"`
-}
-
-// ClientAuth is about the client's certificate.
-type ClientAuth struct {
-	// Whether a client certificate is asked for: none, request (verified if given), require.
-	Mode string `mapstructure:"mode" enum:"none|request|require" short:"--client-auth"`
-	// What a refusal does: enforce it, or report it (let the client through, log and count what would be refused).
-	Enforcement string `mapstructure:"enforcement" enum:"enforce|report"`
-	// With mode request, what a certificate that does not verify does: reject the client, or flag its identity as unverified.
-	OnInvalid string `mapstructure:"on_invalid" enum:"reject|flag"`
-	// Trust anchors for client certificates, PEM files or directories of them.
-	CA []string `mapstructure:"ca" is:"path" short:"--client-ca"`
-	// Intermediate certificates that help to build chains; they are not trusted by themselves.
-	Intermediates []string `mapstructure:"intermediates" is:"path"`
-	// Send the names of the CAs to the client; false sends an empty list, and clients offer whatever certificate they have.
-	AdvertiseCAs bool `mapstructure:"advertise_cas"`
-	// Certificates allowed between the client's and the trust anchor.
-	MaxDepth int `mapstructure:"max_depth" unit:"certificates" max:"16"`
-	// Largest Certificate message accepted from a client.
-	MaxChainSize Size `mapstructure:"max_chain_size" min:"1KiB" max:"256KiB"`
-	// Certificates that were taken back.
-	Revocation Revocation `mapstructure:"revocation"`
-}
-
-// Revocation is about certificate revocation lists.
-type Revocation struct {
-	// Whether lists are asked: none, soft (a stale or missing list passes, and is counted), hard.
-	Mode string `mapstructure:"mode" enum:"none|soft|hard"`
-	// Revocation lists, PEM or DER files.
-	CRL []string `mapstructure:"crl" is:"path"`
-	// Age after which a list counts as stale although it says otherwise; 0s trusts its next update.
-	MaxAge time.Duration `mapstructure:"max_age"`
 }
 
 // Timeouts bounds the stages of a connection.

@@ -162,7 +162,7 @@ func (l *loader) assemble() *Loaded {
 	tree := make(map[string]any)
 	for key, f := range leaves(l.entries) {
 		out.keys = append(out.keys, key)
-		v.SetDefault(key, defaults()[f.path])
+		v.SetDefault(key, l.fallback(key, f).value)
 		if g, ok := l.file[key]; ok {
 			plant(tree, key, g.value)
 		}
@@ -183,11 +183,23 @@ func (l *loader) assemble() *Loaded {
 	for _, key := range out.keys {
 		g, ok := l.given(key)
 		if !ok {
-			g.origin = Origin{Kind: FromDefault}
+			g = l.fallback(key, lookup(key))
 		}
 		out.origins[key] = g.origin
 	}
 	return out
+}
+
+// fallback is what a key has that nobody set: the default or, in the policy of a
+// server name, what the listener's own has.
+func (l *loader) fallback(key string, f *field) given {
+	if own := ownClientAuth(key); own != key {
+		if g, ok := l.given(own); ok {
+			return g
+		}
+		f = lookup(own)
+	}
+	return given{defaults()[f.path], Origin{Kind: FromDefault}}
 }
 
 // plant puts a value into a tree of maps.

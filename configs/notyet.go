@@ -27,12 +27,26 @@ var notYet = []unbuilt{
 	{key: "listeners.*.proxy_protocol.trusted"},
 	{key: "listeners.*.proxy_protocol.timeout"},
 
+	{key: "listeners.*.tls.ticket_keys_file"},
 	{key: "listeners.*.tls.ticket_policy_recheck", only: []string{"true"}},
 	{key: "listeners.*.client_auth.intermediates", only: []string{""}},
 
 	{key: "listeners.*.client_auth.revocation.mode", only: []string{"none"}},
 	{key: "listeners.*.client_auth.revocation.crl"},
 	{key: "listeners.*.client_auth.revocation.max_age"},
+	{key: "listeners.*.client_auth.revocation.scope"},
+	{key: "listeners.*.client_auth.revocation.on_stale"},
+	{key: "listeners.*.client_auth.revocation.on_missing"},
+
+	{key: "listeners.*.client_auth.ocsp.mode", only: []string{"none"}},
+	{key: "listeners.*.client_auth.ocsp.responder"},
+	{key: "listeners.*.client_auth.ocsp.timeout"},
+	{key: "listeners.*.client_auth.ocsp.nonce"},
+
+	{key: "listeners.*.client_auth.recheck", only: []string{"none"}},
+	{key: "listeners.*.client_auth.alerts", only: []string{"library"}},
+
+	{key: "listeners.*.server_names.*.names"},
 
 	{key: "upstreams.*.balance", only: []string{"first_up", "round_robin"}},
 
@@ -75,8 +89,10 @@ var notYet = []unbuilt{
 	{key: "sandbox.no_new_privs", only: []string{"false"}},
 }
 
-// unbuiltKey returns what is not built of a key, by its path with *.
+// unbuiltKey returns what is not built of a key, by its path with *. The policies
+// of server names are built as far as those of listeners.
 func unbuiltKey(path string) (unbuilt, bool) {
+	path = ownClientAuth(path)
 	i := slices.IndexFunc(notYet, func(u unbuilt) bool { return u.key == path })
 	if i < 0 {
 		return unbuilt{}, false

@@ -35,6 +35,9 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		}
 	}
 	for key := range leaves(allEntries) {
+		if strings.Contains(key, ".server_names.") {
+			continue // an entry would be no default
+		}
 		concrete := strings.NewReplacer("listeners.*", "listeners.main", "upstreams.*", "upstreams.app",
 			"certificates.*", "certificates.default").Replace(key)
 		if _, ok := l.values[concrete]; !ok {

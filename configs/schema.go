@@ -40,6 +40,7 @@ type field struct {
 	entry    string // named: the entry that exists if no other is named
 	reload   bool   // a reload applies it to new connections
 	short    string // flag that sets it
+	alias    string // in aliases
 	children []*field
 	index    int // in the Go struct
 }
@@ -71,6 +72,7 @@ func readStruct(t reflect.Type, parent *field) []*field {
 			unit:   sf.Tag.Get("unit"),
 			entry:  sf.Tag.Get("names"),
 			short:  sf.Tag.Get("short"),
+			alias:  sf.Tag.Get("alias"),
 			reload: parent.reload,
 		}
 		if r, ok := sf.Tag.Lookup("reload"); ok {
