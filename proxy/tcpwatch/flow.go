@@ -69,6 +69,8 @@ type Flow struct {
 	knowsISN bool
 	syns     [Packet + 1]uint8 // by source
 	synacks  [Packet + 1]uint8
+	timedOut time.Time // when the retransmission timer fired last
+	resent   int       // retransmissions told
 
 	following // the watcher's, under its lock
 }
@@ -244,7 +246,7 @@ func (f *Flow) known(o *Observation) bool {
 		return false
 	}
 	better := *o
-	if o.Quality <= f.held[i].Quality && (o.Segment == nil || f.held[i].Segment != nil) {
+	if !better.beats(&f.held[i].Observation) {
 		better = f.held[i].Observation
 	}
 	better.fill(o)
@@ -252,6 +254,15 @@ func (f *Flow) known(o *Observation) bool {
 	f.held[i].Observation = better
 	slices.SortStableFunc(f.held, inOrder)
 	return true
+}
+
+// beats reports whether o is the better witness: that which knows better, and of
+// equals that of the higher tier.
+func (o *Observation) beats(other *Observation) bool {
+	if o.Quality != other.Quality {
+		return o.Quality > other.Quality
+	}
+	return o.Source > other.Source
 }
 
 // fill takes over from another witness what this one does not know.

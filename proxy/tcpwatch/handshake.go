@@ -102,17 +102,69 @@ func (f *Flow) mine(o *Observation) bool {
 	return true
 }
 
-// take numbers what comes more than once, and observes.
+// maxResent bounds how many retransmissions are told of one connection.
+const maxResent = 64
+
+// take numbers what comes more than once, leaves out what says nothing new, and
+// observes the rest.
 func (f *Flow) take(o Observation) {
-	switch {
-	case o.Kind == SawSYN && o.Attempt == 0:
-		f.syns[o.Source]++
-		o.Attempt = int(f.syns[o.Source])
-	case o.Kind == SawSYNACK && o.Attempt == 0:
-		f.synacks[o.Source]++
-		o.Attempt = int(f.synacks[o.Source])
-	case o.Kind == SawState:
-		f.state = o.To
+	switch o.Kind {
+	case SawSYN:
+		if o.Attempt == 0 {
+			f.syns[o.Source]++
+			o.Attempt = int(f.syns[o.Source])
+		}
+	case SawSYNACK:
+		if o.Attempt == 0 {
+			f.synacks[o.Source]++
+			o.Attempt = int(f.synacks[o.Source])
+		}
+	case SawRetransmit:
+		if !f.resends(&o) {
+			return
+		}
+	case SawState:
+		if o.To == tcpwire.Closed {
+			f.closedBy(o)
+			return
+		}
+		if o.To != tcpwire.Established {
+			f.state = o.To
+		}
 	}
+	f.observe(o)
+}
+
+// resends reports whether a retransmission is to be told. That the timer fired is
+// a record of its own, right before that of the segment it sends.
+func (f *Flow) resends(o *Observation) bool {
+	if o.Timeout {
+		f.timedOut = o.Time
+		return false
+	}
+	o.Timeout = !f.timedOut.IsZero() && o.Time.Sub(f.timedOut) < time.Millisecond
+	f.resent++
+	o.Attempt = f.resent
+	return f.resent <= maxResent
+}
+
+// closedBy takes in that the socket entered CLOSED by a reset. From other states
+// it is the end, or the kernel goes on with a smaller socket that this tier does
+// not see.
+func (f *Flow) closedBy(o Observation) {
+	switch o.From {
+	case tcpwire.Established, tcpwire.CloseWait, tcpwire.SynReceived:
+	case tcpwire.FinWait1, tcpwire.FinWait2:
+		if !f.abort && !f.unread {
+			return // after our close it may as well have given up
+		}
+	default:
+		return
+	}
+	o.Kind, o.By, o.Quality = SawRST, Peer, Derived
+	if f.abort || f.unread {
+		o.By = Us
+	}
+	o.From, o.To = 0, 0
 	f.observe(o)
 }

@@ -113,6 +113,7 @@ type Observation struct {
 	By       Party         // whose segment it is, for SYN to RST
 	Attempt  int           // of SYN, SYN-ACK and retransmissions, from 1; 0 if not known
 	Timeout  bool          // the retransmission timer fired
+	Seq      uint32        // of SawRetransmit, unless Segment knows it; 0 if not known
 	From, To tcpwire.State // of SawState; To alone of SawEnd; 0 if not known
 	Expires  time.Duration // what is left of TIME-WAIT, or of FIN-WAIT-2 after our close
 

@@ -113,6 +113,7 @@ func (m Missing) String() string { return fmt.Sprintf("%s: %v; needs %s", m.Tier
 // tier is one of the ways to see more than the sock tier does. It calls
 // [Watcher.witness].
 type tier interface {
+	poke()        // a connection came
 	count(*Stats) // what it lost
 	close() error // waits for its goroutine
 }
@@ -251,6 +252,9 @@ func (w *Watcher) enter(f *Flow) error {
 	if len(w.higher) > 0 {
 		w.byCookie[f.id.Cookie] = f
 		w.byTuple[f.id.tuple()] = f
+	}
+	for _, t := range w.higher {
+		t.poke()
 	}
 	return nil
 }

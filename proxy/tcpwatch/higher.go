@@ -1,3 +1,0 @@
-package tcpwatch
-
-func (w *Watcher) startHigher(o Options) {}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package tcpwatch
+
+func (w *Watcher) startHigher(Options) {}

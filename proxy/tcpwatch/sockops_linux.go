@@ -1,0 +1,322 @@
+package tcpwatch
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+const (
+	// ringSize holds some 37,000 records, the story of 5,000 connections.
+	ringSize = 4 << 20
+
+	// ringEvery is how often the ring is read while there is something to read, and
+	// ringIdle when there was nothing for a while. The kernel wakes nobody: that
+	// would cost more than all the rest.
+	ringEvery = 25 * time.Millisecond
+	ringIdle  = 250 * time.Millisecond
+
+	maxWatchedPorts = 1024
+)
+
+// sockops is the tier of a BPF program on our control group. It sees our own
+// sockets only, with the kernel's times.
+type sockops struct {
+	watcher *Watcher
+	ports   *ebpf.Map
+	lost    *ebpf.Map
+	ring    *ebpf.Map
+	program *ebpf.Program
+	link    link.Link
+	reader  *ringbuf.Reader
+
+	poked chan struct{} // a connection came: records are near
+	quit  chan struct{}
+	done  chan struct{}
+
+	mu     sync.Mutex // protects what follows
+	closed bool
+}
+
+func startSockops(w *Watcher, ports []uint16) (tier, error) {
+	s := &sockops{watcher: w, poked: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	if err := s.load(); err != nil {
+		s.free()
+		return nil, err
+	}
+	if err := s.prove(); err != nil {
+		s.free()
+		return nil, err
+	}
+	for _, p := range ports {
+		if err := s.ports.Put(uint32(p), uint8(1)); err != nil {
+			s.free()
+			return nil, fmt.Errorf("port %d: %w", p, err)
+		}
+	}
+	go s.run()
+	return s, nil
+}
+
+// load makes the maps, loads the program and attaches it to our control group.
+func (s *sockops) load() (err error) {
+	for _, m := range []struct {
+		into *(*ebpf.Map)
+		spec ebpf.MapSpec
+	}{
+		{&s.ports, ebpf.MapSpec{Name: "ports", Type: ebpf.Hash, KeySize: 4, ValueSize: 1, MaxEntries: maxWatchedPorts}},
+		{&s.lost, ebpf.MapSpec{Name: "lost", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
+		{&s.ring, ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: ringSize}},
+	} {
+		if *m.into, err = ebpf.NewMap(&m.spec); err != nil {
+			return fmt.Errorf("making a BPF map: %w", err)
+		}
+	}
+	s.program, err = ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "tcpwatch", Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps, License: "MIT",
+		Instructions: sockopsProgram(s.ports.FD(), s.ring.FD(), s.lost.FD()),
+	})
+	if err != nil {
+		return fmt.Errorf("loading the BPF program: %w", err)
+	}
+	path, err := ownCgroup()
+	if err != nil {
+		return err
+	}
+	s.link, err = link.AttachCgroup(link.CgroupOptions{Path: path, Attach: ebpf.AttachCGroupSockOps, Program: s.program})
+	if err != nil {
+		return fmt.Errorf("attaching to control group %s: %w", path, err)
+	}
+	if s.reader, err = ringbuf.NewReader(s.ring); err != nil {
+		return err
+	}
+	return nil
+}
+
+// prove makes a connection and looks for what must be seen of it. That one of
+// these operations marks a SYN-ACK is how the kernel behaves, not what it
+// promises.
+func (s *sockops) prove() error {
+	var saw [opTCPListen + 1]bool
+	var port uint16
+	err := selfTest(func(p uint16) error {
+		port = p
+		return s.ports.Put(uint32(p), uint8(1))
+	}, func() bool {
+		s.read(func(r *sockopsRecord) {
+			if r.localPort == uint32(port) && r.op < uint32(len(saw)) {
+				saw[r.op] = true
+			}
+		})
+		return saw[opRwndInit] && saw[opNeedsECN] && saw[opPassive] && saw[opState]
+	})
+	return errors.Join(err, s.ports.Delete(uint32(port)))
+}
+
+// run reads the ring until closed.
+func (s *sockops) run() {
+	defer close(s.done)
+	pause := ringEvery
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.quit:
+			s.deliver()
+			return
+		case <-s.poked:
+			pause = ringEvery
+			timer.Reset(pause)
+			continue
+		case <-timer.C:
+		}
+		if s.deliver() > 0 {
+			pause = ringEvery
+		} else {
+			pause = min(pause*2, ringIdle)
+		}
+		timer.Reset(pause)
+	}
+}
+
+// poke says that a connection came, so that the ring is read soon.
+func (s *sockops) poke() {
+	select {
+	case s.poked <- struct{}{}:
+	default:
+	}
+}
+
+// deliver passes on what the ring holds, and returns how much that was.
+func (s *sockops) deliver() (n int) {
+	now, mono := time.Now(), monotonic()
+	s.read(func(r *sockopsRecord) {
+		n++
+		at := now.Add(time.Duration(r.time - mono))
+		for _, o := range r.observations(at) {
+			s.watcher.witness(o)
+		}
+	})
+	return n
+}
+
+// monotonic is the clock of the kernel's records.
+func monotonic() int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic("tcpwatch: internal error: no monotonic clock: " + err.Error())
+	}
+	return t.Nano()
+}
+
+// read passes on all records that are there, without waiting.
+func (s *sockops) read(visit func(*sockopsRecord)) {
+	if s.reader.AvailableBytes() == 0 {
+		return
+	}
+	s.reader.SetDeadline(time.Unix(1, 0))
+	var raw ringbuf.Record
+	for {
+		if err := s.reader.ReadInto(&raw); err != nil {
+			return // os.ErrDeadlineExceeded: that was all
+		}
+		if r, ok := parseRecord(raw.RawSample); ok {
+			visit(&r)
+		}
+	}
+}
+
+func (s *sockops) count(st *Stats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	var each []uint64
+	if err := s.lost.Lookup(uint32(0), &each); err == nil {
+		for _, n := range each {
+			st.LostRecords += n
+		}
+	}
+}
+
+func (s *sockops) close() error {
+	close(s.quit)
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.free()
+	return nil
+}
+
+// free gives back what load made.
+func (s *sockops) free() {
+	if s.reader != nil {
+		s.reader.Close()
+	}
+	if s.link != nil {
+		s.link.Close()
+	}
+	if s.program != nil {
+		s.program.Close()
+	}
+	for _, m := range []*ebpf.Map{s.ports, s.lost, s.ring} {
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// sockopsRecord is what the program writes; see sockopsProgram for its layout.
+type sockopsRecord struct {
+	time       int64 // CLOCK_MONOTONIC
+	cookie     uint64
+	op         uint32
+	remote     netip.Addr
+	local      netip.Addr
+	remotePort uint32
+	localPort  uint32
+	args       [3]uint32
+	rcvNxt     uint32
+	sndNxt     uint32
+}
+
+func parseRecord(b []byte) (r sockopsRecord, ok bool) {
+	if len(b) < recordSize {
+		return r, false
+	}
+	order := binary.NativeEndian
+	r = sockopsRecord{
+		time: int64(order.Uint64(b[recTime:])), cookie: order.Uint64(b[recCookie:]), op: order.Uint32(b[recOp:]),
+		remotePort: order.Uint32(b[recRemotePort:]), localPort: order.Uint32(b[recLocalPort:]),
+		args:   [3]uint32{order.Uint32(b[recArgs:]), order.Uint32(b[recArgs+4:]), order.Uint32(b[recArgs+8:])},
+		rcvNxt: order.Uint32(b[recRcvNxt:]), sndNxt: order.Uint32(b[recSndNxt:]),
+	}
+	if order.Uint32(b[recFamily:]) == unix.AF_INET6 {
+		r.remote = netip.AddrFrom16([16]byte(b[recRemoteIP6 : recRemoteIP6+16])).Unmap()
+		r.local = netip.AddrFrom16([16]byte(b[recLocalIP6 : recLocalIP6+16])).Unmap()
+	} else {
+		r.remote = netip.AddrFrom4([4]byte(b[recRemoteIP4 : recRemoteIP4+4]))
+		r.local = netip.AddrFrom4([4]byte(b[recLocalIP4 : recLocalIP4+4]))
+	}
+	return r, true
+}
+
+// observations says what a record means.
+func (r *sockopsRecord) observations(at time.Time) []Observation {
+	o := Observation{Time: at, Source: Sockops, Quality: Exact, ID: ID{
+		Local: netip.AddrPortFrom(r.local, uint16(r.localPort)), Remote: netip.AddrPortFrom(r.remote, uint16(r.remotePort)), Cookie: r.cookie,
+	}}
+	switch r.op {
+	case opRwndInit:
+		o.Kind, o.By = SawSYN, Peer
+	case opNeedsECN:
+		o.Kind, o.By, o.Quality = SawSYNACK, Us, Derived
+	case opConnect:
+		o.Kind, o.By, o.Attempt = SawSYN, Us, 1
+	case opPassive, opActive:
+		o.Kind = SawEstablished
+		o.ISN = &InitialSequence{Us: r.sndNxt - 1, Peer: r.rcvNxt - 1}
+	case opRetrans:
+		o.Kind, o.By, o.Seq = SawRetransmit, Us, r.args[0]
+	case opRTO:
+		o.Kind, o.By, o.Timeout, o.Attempt = SawRetransmit, Us, true, int(r.args[0])+1
+	case opState:
+		return r.transition(o)
+	default:
+		return nil
+	}
+	return []Observation{o}
+}
+
+// transition says which segment a change of state stands for (RFC 9293,
+// Section 3.3.2).
+func (r *sockopsRecord) transition(o Observation) []Observation {
+	o.Kind, o.From, o.To = SawState, tcpwire.State(r.args[0]), tcpwire.State(r.args[1])
+	fin := o
+	fin.Kind, fin.From, fin.To = SawFIN, 0, 0
+	switch o.To {
+	case tcpwire.FinWait1, tcpwire.LastAck:
+		fin.By = Us
+	case tcpwire.CloseWait, tcpwire.Closing:
+		fin.By = Peer
+	default:
+		return []Observation{o}
+	}
+	return []Observation{fin, o}
+}
+
+// errNoCgroup means that there is no control group to attach to.
+var errNoCgroup = fmt.Errorf("control group of this process: no cgroup2 file system: %w", os.ErrNotExist)
