@@ -77,6 +77,9 @@ func (s *session) takeHandshakePlace() bool {
 		s.emit(time.Now(), hit)
 		ctx, cancel := context.WithDeadline(context.Background(), s.handshakeBy())
 		defer cancel()
+		if !s.setCancel(cancel) {
+			return false
+		}
 		if s.listener.shaking.enter(ctx, most) == nil {
 			return true
 		}

@@ -21,7 +21,7 @@ func (s *session) relay() {
 	clock := startClock(&s.Timeouts, s.about.Started, written.moving, s.expire)
 	defer clock.stop()
 
-	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: &tlsSource{conn: s.tls}, dst: s.upstream, leg: s.upstream}
+	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: &tlsSource{conn: s.tls, tap: s.tap}, dst: s.upstream, leg: s.upstream}
 	s.toClient = half{session: s, clock: clock, from: event.UpstreamSide, src: newSocketSource(s.upstream), dst: s.tls, leg: s.tap.Conn}
 	var wg sync.WaitGroup
 	wg.Go(s.toClient.run)

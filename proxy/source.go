@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -26,18 +27,31 @@ const relayBuffer = 32 << 10 // bytes
 
 var relayBuffers = sync.Pool{New: func() any { return new([relayBuffer]byte) }}
 
-// tlsSource reads what a TLS connection brings, a record at a time.
+// tlsSource reads what a TLS connection brings, a record at a time. Like
+// socketSource it holds a buffer only while there is something to read: it waits
+// with a few bytes, and then takes what crypto/tls has of the rest.
 type tlsSource struct {
 	conn *tls.Conn
-	buf  *[relayBuffer]byte
+	tap  *tap               // under conn
+	few  [500]byte          // no power of two: messages like to be as long as one
+	buf  *[relayBuffer]byte // nil while waiting
 }
 
 func (t *tlsSource) next() ([]byte, error) {
-	if t.buf == nil {
-		t.buf = relayBuffers.Get().(*[relayBuffer]byte)
+	t.release()
+	n, err := t.conn.Read(t.few[:])
+	if n < len(t.few) || err != nil {
+		return t.few[:n], err
 	}
-	n, err := t.conn.Read(t.buf[:])
-	return t.buf[:n], err
+	t.buf = relayBuffers.Get().(*[relayBuffer]byte)
+	copy(t.buf[:], t.few[:])
+	t.tap.dry = true
+	more, err := t.conn.Read(t.buf[n:])
+	t.tap.dry = false
+	if errors.Is(err, errDry) {
+		err = nil
+	}
+	return t.buf[:n+more], err
 }
 
 func (t *tlsSource) release() {

@@ -29,6 +29,8 @@ type tap struct {
 
 	quiet atomic.Bool // the handshake is over: count, and record nothing
 
+	dry bool // reads return errDry; belongs to whoever reads
+
 	first []byte // read before crypto/tls was there; handed to it first
 
 	// Of the handshake; not touched once quiet.
@@ -75,8 +77,22 @@ func (t *tap) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	if t.dry {
+		return 0, errDry
+	}
 	return t.read(p)
 }
+
+// errDry is what a read returns that is not to wait. It is temporary, so that
+// crypto/tls takes it for no end of the connection and keeps what it has of a
+// record.
+var errDry net.Error = dryError{}
+
+type dryError struct{}
+
+func (dryError) Error() string   { return "nothing is to be read from the wire now" }
+func (dryError) Timeout() bool   { return true }
+func (dryError) Temporary() bool { return true }
 
 func (t *tap) read(p []byte) (int, error) {
 	if !t.quiet.Load() {
