@@ -284,7 +284,7 @@ func request(ts *testscript.TestScript, args []string) ([]byte, error) {
 	}
 	defer conn.Close()
 	client := http.Client{Transport: &http.Transport{
-		DialTLS:           func(string, string) (net.Conn, error) { return conn, nil },
+		DialTLSContext:    func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableKeepAlives: true,
 	}}
 	response, err := client.Get("https://" + args[0] + "/")

@@ -141,7 +141,7 @@ func FuzzLadder(f *testing.F) {
 			c.Client, c.Listen = netip.MustParseAddrPort("[2001:db8::1]:443"), netip.MustParseAddrPort("[::ffff:10.0.0.1]:8443")
 		}
 		for i := range n.IntN(30) + 1 {
-			js.Emit(event.Event{Conn: c, Seq: uint64(i + 1), Time: began.Add(n.duration() - n.duration()), Body: n.body()})
+			js.Emit(event.Event{Conn: c, Seq: uint64(i + 1), Time: began.Add(n.duration() - n.duration()/2), Body: n.body()})
 		}
 		if n.IntN(2) == 0 {
 			js.Emit(event.Event{Conn: c, Seq: 99, Time: began, Body: event.ConnClosed{Reason: n.reason(), Cause: event.Cause(n.text()), By: n.text(),

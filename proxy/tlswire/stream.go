@@ -30,7 +30,6 @@ type Stream struct {
 	phase      phase
 	keyChanged bool // by the message just read
 	opener     opener
-	keyTried   bool
 	seq        uint64
 	traffic    [maxSecret]byte // the server's current traffic secret after KeyUpdate
 	trafficLen int
