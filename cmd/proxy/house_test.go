@@ -14,6 +14,7 @@ var arrows = map[string][]string{
 	"certs":          {},
 	"certs/ca":       {"certs"},
 	"certs/catest":   {"certs", "certs/ca"},
+	"certs/ca/ocsp":  {},
 	"certs/ca/store": {"certs/ca"},
 	"configs":        {},
 	"policy":         {"certs"},
