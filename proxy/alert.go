@@ -3,38 +3,22 @@ package proxy
 import (
 	"bytes"
 
-	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/tlswire"
 )
 
-// refusalAlert is the alert that says why a client is refused: RFC 8446, Section
-// 6.2. crypto/tls sends bad_certificate for whatever VerifyConnection returns.
-func refusalAlert(r event.Reason) (a tlswire.AlertDescription, ok bool) {
-	switch r {
-	case event.ClientCertExpired, event.ClientCertNotYetValid:
-		return tlswire.AlertCertificateExpired, true
-	case event.ClientCAUnknown, event.ClientChainIncomplete, event.ClientCARegenerated, event.ClientCertSelfSigned:
-		return tlswire.AlertUnknownCA, true
-	case event.ClientCertRevoked:
-		return tlswire.AlertCertificateRevoked, true
-	case event.PolicyDenied:
-		return tlswire.AlertAccessDenied, true
-	}
-	return 0, false
-}
-
 // rightAlert returns what is sent for p, which crypto/tls is about to write after
-// VerifyConnection has refused the client: the alert that fits, where p is an
-// alert that can be changed, and else p. At TLS 1.3 it takes the secrets that come
-// with inspect.level messages; without them the client reads bad_certificate.
+// VerifyConnection has refused the client. crypto/tls sends bad_certificate for
+// whatever that returns; where p is an alert that can be changed, what is sent is
+// the one that the policy names, and else p. At TLS 1.3 it takes the secrets that
+// come with inspect.level messages; without them the client reads bad_certificate.
 func (t *tap) rightAlert(p []byte) []byte {
-	alert, ok := refusalAlert(faultReason(t.session.decision.Verdict.Fault))
-	if !ok {
+	alert := t.session.decision.Alert
+	if alert == 0 {
 		return p
 	}
 	changed := bytes.Clone(p) // it is crypto/tls's
-	if _, clear := clearAlert(p); clear && len(p) == 7 {
-		changed[6] = byte(alert)
+	if _, clear := clearAlert(p); clear && len(p) == 5+2 {
+		changed[6] = alert
 		return changed
 	}
 	if t.log == nil || t.log.missing > 0 {
@@ -44,7 +28,7 @@ func (t *tap) rightAlert(p []byte) []byte {
 	defer func() { tr.Reset(); transcripts.Put(tr) }()
 	tr.SetSecrets(&t.log.secrets)
 	t.log.feed(tr, nil)
-	if !tr.ReplaceAlert(tlswire.ServerToClient, changed, alert) {
+	if !tr.ReplaceAlert(tlswire.ServerToClient, changed, tlswire.AlertDescription(alert)) {
 		return p
 	}
 	return changed

@@ -47,12 +47,11 @@ func enforcement(a *policy.ClientAuth) string {
 // handshake.
 func (s *session) wouldRefuse() event.Failure {
 	f := event.Failure{
-		Reason: event.ClientCertMissing, By: event.ClientSide, Duration: time.Since(s.about.Started),
-		Detail: "the client sent no certificate", TLS: s.state, AdvertisedCAs: s.ownNames,
+		Reason: decisionReason(&s.decision), By: event.ClientSide, Duration: s.tap.when.cut.now(),
+		Detail: s.decision.Detail(), TLS: s.state, AdvertisedCAs: s.ownNames,
 	}
-	if s.decision.Standing != policy.Missing {
-		f.Reason, f.Detail = faultReason(s.decision.Verdict.Fault), s.decision.Verdict.Detail
-		f.Chain = describeChain(s.tls.ConnectionState().PeerCertificates)
+	if len(s.presented) > 0 {
+		f.Chain = describeChain(s.presented)
 	}
 	return f
 }

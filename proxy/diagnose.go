@@ -175,14 +175,19 @@ func (s *session) nameDoubt(d *diagnosis) {
 
 // fromDecision takes over what the policy found.
 func (d *diagnosis) fromDecision(p policy.Decision) {
-	if p.Standing == policy.Missing {
-		d.Reason = event.ClientCertMissing // see sharpen
-		return
+	d.Reason = decisionReason(&p)
+	if d.Reason != event.ClientCertMissing { // sharpen knows more of that
+		d.Detail = p.Detail()
 	}
-	d.Reason, d.Detail = faultReason(p.Verdict.Fault), p.Verdict.Detail
-	if !p.Verdict.Certain {
+	if p.Cause == policy.CauseChain && !p.Verdict.Certain {
 		d.Confidence = "likely"
 	}
+}
+
+// decisionReason returns the reason code of what speaks against a client.
+func decisionReason(p *policy.Decision) event.Reason {
+	r, _ := event.ParseReason(p.Reason()) // or internal: a cause nobody has a code for
+	return r
 }
 
 // badChain finds out why crypto/tls could not verify the client's chain. Its
