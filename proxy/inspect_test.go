@@ -725,3 +725,18 @@ func TestEventsOwnTheirBytes(t *testing.T) {
 		t.Errorf("events changed after they were told:\n%s", diff)
 	}
 }
+
+func TestARefusalSaysThatItWasDelivered(t *testing.T) {
+	l := newLab(t, echo, nil)
+	exchange(l.dial(l.clientConfig()), "hello")
+	if end := l.closed(); end.Delivered != "acked" {
+		t.Errorf("the alert was read, and is told as %q\n%s", end.Delivered, l.journal())
+	}
+	l.events.Reset()
+	if _, err := exchange(l.dial(l.clientConfig(l.client("alice"))), "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if end := l.closed(); end.Delivered != "" {
+		t.Errorf("no alert was sent, and one is told as %q", end.Delivered)
+	}
+}

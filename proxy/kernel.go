@@ -68,6 +68,6 @@ func kernelView(snap *tcpwatch.Snapshot) *event.TCPInfo {
 	return &event.TCPInfo{
 		State: i.State.String(), RTT: i.RTT, RTTVar: i.RTTVar, Retransmits: i.TotalRetrans,
 		SendMSS: i.SndMSS, ReceiveMSS: i.RcvMSS, PMTU: i.PMTU, SendWScale: i.SndWScale, ReceiveWScale: i.RcvWScale,
-		BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived, Unacked: i.Unacked,
+		BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived, Unacked: i.Unacked, Unsent: i.NotSentBytes,
 	}
 }

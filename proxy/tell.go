@@ -34,7 +34,7 @@ func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
 		Suspect: doubt.reason, Confidence: doubt.confidence,
 		BytesIn: s.toUpstream.bytes.Load(), BytesOut: s.toClient.bytes.Load(),
 		WireIn: s.tap.in.Load(), WireOut: s.tap.out.Load(),
-		Duration: time.Since(s.about.Started), Identity: s.identity(), Upstream: s.reached, Kernel: info,
+		Duration: time.Since(s.about.Started), Identity: s.identity(), Upstream: s.reached, Kernel: info, Delivered: delivered(o, info),
 	})
 }
 
@@ -76,4 +76,16 @@ func versionName(v uint16) string {
 		return "SSL 3.0"
 	}
 	return ""
+}
+
+// delivered says whether the alert with which we refused a client has reached
+// its kernel: nothing of what we sent is left unacknowledged.
+func delivered(o outcome, last *event.TCPInfo) string {
+	switch {
+	case o.cause != event.CauseRefused || o.how != event.ByAlert:
+		return ""
+	case last == nil || last.Unacked > 0 || last.Unsent > 0:
+		return "unknown"
+	}
+	return "acked"
 }

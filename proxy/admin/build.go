@@ -192,6 +192,9 @@ func (b *builder) phases(list []event.HandshakePhase) {
 }
 
 func (b *builder) closed(c *event.ConnClosed) {
+	if a := b.Alert; a != nil && a.Direction == "sent" && a.Delivered == "" {
+		a.Delivered = c.Delivered
+	}
 	if c.Reason != event.OK && b.reason == event.OK {
 		b.reason = c.Reason
 	}

@@ -85,6 +85,10 @@ type ConnClosed struct {
 	Upstream string // the address dialed; "" where none was
 	Kernel   *TCPInfo
 
+	// Delivered says of an alert we sent last whether the client's kernel
+	// acknowledged it: acked or unknown; "" where there was none.
+	Delivered string
+
 	// Suspect is a reason that what happened after a good handshake hints at:
 	// a client that leaves without a word may have refused our certificate.
 	Suspect    Reason
@@ -113,6 +117,7 @@ func (b ConnClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, slog.Int64("bytes_in", b.BytesIn), slog.Int64("bytes_out", b.BytesOut),
 		slog.Int64("wire_in", b.WireIn), slog.Int64("wire_out", b.WireOut), ms("duration_ms", b.Duration))
 	dst = text(text(dst, "identity", b.Identity), "upstream", b.Upstream)
+	dst = text(dst, "alert_delivered", b.Delivered)
 	if k := b.Kernel; k != nil {
 		dst = append(dst, slog.Int64("tcp.retransmits", int64(k.Retransmits)), slog.Int64("tcp.rtt_us", k.RTT.Microseconds()))
 	}

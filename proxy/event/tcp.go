@@ -42,6 +42,7 @@ type TCPInfo struct {
 	BytesAcked     uint64
 	BytesReceived  uint64
 	Unacked        uint32        // segments in flight
+	Unsent         uint32        // bytes not sent yet
 	InAcceptQueue  time.Duration // how long it waited for accept, to 4 ms
 	CongestionName string
 }
