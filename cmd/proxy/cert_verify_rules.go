@@ -44,6 +44,7 @@ type findingKind int
 const (
 	foundMalformed findingKind = iota
 	foundNoPath
+	foundPartial
 	foundCritical
 	foundNotCA
 	foundPathLen
@@ -56,6 +57,7 @@ const (
 	foundWeakSignature
 	foundName
 	foundBadSignature
+	foundShadowed
 	foundNotYetValid
 	foundExpired
 	foundConstraint
@@ -147,7 +149,7 @@ func (c *chainCase) rule(name string, v *verification) ruleResult {
 // weak keys.
 func (k findingKind) fatal() bool {
 	switch k {
-	case foundStrict, foundEKUAny, foundKeyUsage:
+	case foundStrict, foundEKUAny, foundKeyUsage, foundPartial, foundShadowed:
 		return false
 	}
 	return true
@@ -180,6 +182,9 @@ func (c *chainCase) findPath() {
 		at := c.path[len(c.path)-1]
 		if c.roots.Contains(at) {
 			c.trusted = true
+			if !bytes.Equal(at.RawIssuer, at.RawSubject) {
+				c.find(foundPartial, "path", "the trusted %s is no root; OpenSSL wants the root among the trusted, or the flag -partial_chain", certs.Subject(at))
+			}
 			return
 		}
 		if bytes.Equal(at.RawIssuer, at.RawSubject) {
@@ -196,14 +201,27 @@ func (c *chainCase) findPath() {
 	c.find(foundNoPath, "path", "the chain has no end")
 }
 
+// issuerOf returns the first certificate with the issuer's name and key id that
+// signed, or the first one if none did. OpenSSL takes the first without looking
+// at the signature.
 func (c *chainCase) issuerOf(at *x509.Certificate) *x509.Certificate {
+	var first *x509.Certificate
 	for _, p := range slices.Concat(c.roots.Certificates(), c.sent[1:]) {
-		if bytes.Equal(p.RawSubject, at.RawIssuer) && !slices.ContainsFunc(c.path, p.Equal) &&
-			(len(at.AuthorityKeyId) == 0 || len(p.SubjectKeyId) == 0 || bytes.Equal(at.AuthorityKeyId, p.SubjectKeyId)) {
+		if !bytes.Equal(p.RawSubject, at.RawIssuer) || slices.ContainsFunc(c.path, p.Equal) ||
+			(len(at.AuthorityKeyId) > 0 && len(p.SubjectKeyId) > 0 && !bytes.Equal(at.AuthorityKeyId, p.SubjectKeyId)) {
+			continue
+		}
+		if first == nil {
+			first = p
+		}
+		if p.CheckSignature(at.SignatureAlgorithm, at.RawTBSCertificate, at.Signature) == nil {
+			if p != first {
+				c.find(foundShadowed, "signatures", "another %s with the same key id stands before the one that signed, and OpenSSL looks no further", certs.Subject(p))
+			}
 			return p
 		}
 	}
-	return nil
+	return first
 }
 
 // links calls each with every certificate and its issuer, the trusted CA left out.

@@ -56,7 +56,7 @@ func (c *chainCase) reaction(s ca.Stack, f finding) string {
 		return c.reactionGnuTLS(f.kind)
 	}
 	switch f.kind {
-	case foundNoPath, foundNotCA, foundPathLen:
+	case foundNoPath, foundPartial, foundNotCA, foundPathLen:
 		return unknownCA
 	case foundCritical, foundConstraint, foundURIConstraint:
 		return certUnknown
@@ -83,7 +83,7 @@ func (c *chainCase) reaction(s ca.Stack, f finding) string {
 			return sayOK
 		}
 		return badCertificate
-	case foundBadSignature:
+	case foundBadSignature, foundShadowed:
 		return decryptError
 	case foundNotYetValid:
 		return badCertificate
@@ -101,7 +101,7 @@ func (c *chainCase) reactionGnuTLS(k findingKind) string {
 		refused = badCertificate
 	}
 	switch k {
-	case foundStrict, foundEKUAny, foundURIConstraint, foundWeakKey:
+	case foundStrict, foundEKUAny, foundURIConstraint, foundWeakKey, foundPartial, foundShadowed:
 		return sayOK
 	case foundEKU, foundIssuerEKU:
 		if c.role == ca.Client {
