@@ -1,0 +1,247 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"mtlsproxy/certs"
+	"mtlsproxy/configs"
+	"mtlsproxy/policy"
+	"mtlsproxy/proxy/event"
+)
+
+// policyPlan is what the policy settings of a configuration come to once the
+// files they name are read. Everything that is wrong with them is in findings,
+// whose keys are those of the configuration.
+type policyPlan struct {
+	rules       *policy.Rules                 // nil with an error among the findings
+	revocations map[string]*policy.Revocation // by the key of their client_auth
+	files       []string                      // to be watched
+	news        []event.Body                  // about the certificates it holds
+	findings    []configs.Finding
+
+	cfg    *configs.Config
+	before map[string]*policy.Revocation
+	now    time.Time
+}
+
+// planPolicy compiles the rules. Listeners are added one by one. The revocations
+// in force, nil at start, are what a reload may not go back behind.
+func planPolicy(cfg *configs.Config, before map[string]*policy.Revocation, now time.Time) *policyPlan {
+	p := &policyPlan{cfg: cfg, before: before, now: now, revocations: make(map[string]*policy.Revocation)}
+	rules := make([]policy.Rule, len(cfg.Policy.Rules))
+	for i := range rules {
+		rules[i] = policyRule(&cfg.Policy.Rules[i])
+	}
+	var problems []policy.Problem
+	p.rules, problems = policy.Compile(rules, policy.Action(cfg.Policy.Default), now)
+	p.problems("policy.", problems)
+	p.circumstances()
+	return p
+}
+
+func policyRule(r *configs.Rule) policy.Rule {
+	m := &r.Match
+	return policy.Rule{
+		Name: r.Name, Action: policy.Action(r.Action), NotBefore: r.NotBefore, NotAfter: r.NotAfter,
+		Match: policy.Match{
+			DNSSAN: m.DNSSAN, URISAN: m.URISAN, SPIFFEID: m.SPIFFEID, EmailSAN: m.EmailSAN, IPSAN: m.IPSAN,
+			CN: m.CN, O: m.O, OU: m.OU, IssuerCN: m.IssuerCN, IssuerSHA256: m.IssuerSHA256,
+			Serial: m.Serial, CertSHA256: m.CertSHA256, SPKISHA256: m.SPKISHA256,
+			EKU: m.EKU, KeyType: m.KeyType, MinKeyBits: m.MinKeyBits, MinRemaining: m.MinRemaining,
+			CIDR: m.CIDR, SNI: m.SNI, ALPN: m.ALPN, Listener: m.Listener, TLSVersion: m.TLSVersion,
+			Time: policy.Window{From: m.Time.From, To: m.Time.To, Days: m.Time.Days, Zone: m.Time.Zone},
+		},
+	}
+}
+
+func (p *policyPlan) found(severity configs.Severity, key, format string, args ...any) {
+	p.findings = append(p.findings, configs.Finding{Severity: severity, Key: key, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p *policyPlan) problems(prefix string, problems []policy.Problem) {
+	for _, q := range problems {
+		severity := configs.SevWarning
+		if q.Fatal {
+			severity = configs.SevError
+		}
+		p.found(severity, prefix+q.Key, "%s", q.Text)
+	}
+}
+
+// circumstances finds rules that ask for what no listener has.
+func (p *policyPlan) circumstances() {
+	var protocols, versions []string
+	for _, ln := range p.cfg.Listeners {
+		protocols = append(protocols, ln.TLS.ALPN...)
+		for _, v := range []string{"1.2", "1.3"} {
+			if ln.TLS.MinVersion <= v && v <= ln.TLS.MaxVersion {
+				versions = append(versions, v)
+			}
+		}
+	}
+	for i, r := range p.cfg.Policy.Rules {
+		key := fmt.Sprintf("policy.rules[%d].match.", i)
+		for j, name := range r.Match.Listener {
+			if _, ok := p.cfg.Listeners[name]; !ok {
+				p.found(configs.SevError, fmt.Sprintf("%slistener[%d]", key, j), "no listener is called %q: there are %s", name, strings.Join(p.cfg.ListenerNames(), ", "))
+			}
+		}
+		for j, proto := range r.Match.ALPN {
+			if !slices.Contains(protocols, proto) {
+				p.found(configs.SevWarning, fmt.Sprintf("%salpn[%d]", key, j), "can never match: no listener negotiates %q (tls.alpn)", proto)
+			}
+		}
+		for j, v := range r.Match.TLSVersion {
+			if !slices.Contains(versions, v) {
+				p.found(configs.SevWarning, fmt.Sprintf("%stls_version[%d]", key, j), "can never match: no listener takes TLS %s", v)
+			}
+		}
+	}
+}
+
+// listener returns the policies of a listener: its own, and those of its server
+// names, nil where it has none. Served are its own key pairs, which often come
+// from the clients' CA.
+func (p *policyPlan) listener(name string, served []*certs.KeyPair) (policy.ClientAuth, *policy.ByName) {
+	ln := p.cfg.Listeners[name]
+	key := "listeners." + name
+	own := p.clientAuth(key+".client_auth", &ln.ClientAuth, served)
+	own.Listener = name
+	if len(ln.ServerNames) == 0 {
+		return own, nil
+	}
+	var named []policy.Named
+	for _, entry := range slices.Sorted(maps.Keys(ln.ServerNames)) {
+		sn := ln.ServerNames[entry]
+		a := p.clientAuth(key+".server_names."+entry+".client_auth", &sn.ClientAuth, served)
+		a.Listener, a.Name = name, entry
+		named = append(named, policy.Named{Key: entry, Names: sn.Names, Auth: &a})
+	}
+	byName, problems := policy.NewByName(&own, named)
+	p.problems(key+".server_names.", problems)
+	return own, byName
+}
+
+func (p *policyPlan) clientAuth(key string, c *configs.ClientAuth, served []*certs.KeyPair) policy.ClientAuth {
+	mode, err := policy.ParseMode(c.Mode)
+	if err != nil {
+		p.found(configs.SevError, key+".mode", "%v", err)
+	}
+	a := policy.ClientAuth{
+		Mode:         mode,
+		Flag:         mode == policy.Request && c.OnInvalid == "flag",
+		Report:       c.Enforcement == "report",
+		HideCAs:      !c.AdvertiseCAs,
+		MaxChainSize: int(c.MaxChainSize),
+		Rules:        p.rules,
+	}
+	if mode == policy.None {
+		return a
+	}
+	roots := p.pool(key+".ca", "client_ca", c.CA)
+	if roots == nil {
+		return a
+	}
+	a.Verifier = certs.Verifier{Roots: roots, Usage: x509.ExtKeyUsageClientAuth, MaxDepth: c.MaxDepth, Seen: &certs.Intermediates{}}
+	if len(c.Intermediates) > 0 {
+		a.Verifier.Intermediates = p.pool(key+".intermediates", "client_intermediate", c.Intermediates)
+	}
+	if a.OwnVerification = c.Alerts == "precise"; a.OwnVerification || a.Verifier.Intermediates != nil {
+		a.Memory = new(policy.ChainMemory)
+	}
+	p.learn(&a.Verifier, served)
+	p.public(key+".ca", roots)
+	a.Revocation = p.revocation(key, &c.Revocation, roots, a.Verifier.Intermediates)
+	if c.OCSP.Mode != "none" {
+		a.OCSP = &policy.OCSP{Mode: policy.Choice(c.OCSP.Mode), Responder: c.OCSP.Responder, Timeout: c.OCSP.Timeout, Nonce: c.OCSP.Nonce}
+	}
+	return a
+}
+
+// pool loads CA certificates; nil with an error among the findings.
+func (p *policyPlan) pool(key, kind string, paths []string) *certs.Pool {
+	p.files = append(p.files, paths...)
+	pool, err := certs.LoadPool(paths...)
+	if err != nil {
+		p.found(configs.SevError, key, "%v", err)
+		return nil
+	}
+	for _, w := range pool.Warnings() {
+		p.found(configs.SevWarning, key, "%s", w)
+		p.news = append(p.news, event.CertWarning{Kind: kind, Key: key, File: w.Path, Detail: w.Text})
+	}
+	p.news = append(p.news, loaded(kind, key, strings.Join(paths, ", "), pool.Certificates()))
+	return pool
+}
+
+// learn shows the verifier our own chains. Often one CA issues for both sides;
+// then they tell, from the first client on, which intermediate a client forgot.
+func (p *policyPlan) learn(v *certs.Verifier, served []*certs.KeyPair) {
+	own := *v
+	own.Usage = x509.ExtKeyUsageAny
+	for _, pair := range served {
+		own.Verify(pair.Chain, p.now)
+	}
+}
+
+// public warns of trust anchors that issue to anybody, where any of their
+// certificates may pass.
+func (p *policyPlan) public(key string, roots *certs.Pool) {
+	if p.cfg.Policy.Default != string(policy.Allow) {
+		return
+	}
+	system, err := x509.SystemCertPool()
+	if err != nil {
+		return // nothing to compare with
+	}
+	for _, ca := range publicAmong(roots.Certificates(), system, p.now) {
+		p.found(configs.SevWarning, key, "%s is a public CA, which issues to anybody, and policy.default allows all of its certificates: set it to deny and name in rules who may pass", certs.Subject(ca))
+	}
+}
+
+// publicAmong returns the CAs that lead to a root the system trusts.
+func publicAmong(cas []*x509.Certificate, system *x509.CertPool, now time.Time) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, ca := range cas {
+		if _, err := ca.Verify(x509.VerifyOptions{Roots: system, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
+			out = append(out, ca)
+		}
+	}
+	return out
+}
+
+func (p *policyPlan) revocation(key string, r *configs.Revocation, known ...*certs.Pool) *policy.Revocation {
+	if r.Mode == "none" {
+		return nil
+	}
+	p.files = append(p.files, r.CRL...)
+	lists, warnings, err := certs.LoadCRLs(r.CRL...)
+	if err != nil {
+		p.found(configs.SevError, key+".revocation.crl", "%v", err)
+		return nil
+	}
+	for _, w := range warnings {
+		p.found(configs.SevWarning, key+".revocation.crl", "%s", w)
+	}
+	made, problems := policy.NewRevocation(policy.RevocationSettings{
+		Mode: policy.Choice(r.Mode), Chain: r.Scope == "chain", MaxAge: r.MaxAge,
+		OnStale: choice(r.OnStale), OnMissing: choice(r.OnMissing),
+	}, lists, known, p.before[key], p.now)
+	p.problems(key+".revocation.", problems)
+	if made != nil {
+		p.revocations[key] = made
+	}
+	return made
+}
+
+func choice(s string) policy.Choice {
+	if s == "mode" {
+		return policy.AsMode
+	}
+	return policy.Choice(s)
+}
