@@ -193,6 +193,7 @@ func TestMemoryNeverLetsInWhatVerifyingWouldNot(t *testing.T) {
 	rekeyed := issue(t, w.foreign, "Mid", isCA) // the name of Mid, the key of somebody else
 	w.kinds["re-keyed issuer"] = []*entity{w.kinds["good"][0], rekeyed}
 	w.kinds["re-keyed leaf"] = []*entity{rekeyed.client(t, "good"), w.mid}
+	w.kinds["same key, ran out"] = []*entity{issueFor(t, w.mid, w.kinds["good"][0].key, "good", forClient, valid(-2*time.Hour, -time.Hour)), w.mid}
 	w.kinds["short-lived"] = []*entity{w.mid.client(t, "short", valid(-time.Hour, 20*time.Second)), w.mid}
 	w.kinds["cut otherwise"] = []*entity{w.kinds["good"][0]}
 	empty := revocation(t, RevocationSettings{Mode: Soft}, pool(t, w.ca), w.mid.listing(t, 1, 0, time.Hour))

@@ -3,14 +3,28 @@
 // let in. It decides and does not log; what came of a decision is told by whoever
 // asked for it.
 //
+// A [ClientAuth] looks, in this order, whether the chain stands ([certs.Verifier],
+// or [ChainMemory] before it), whether it was taken back ([Revocation]), and what
+// the [Rules] say. The [Decision] names the first that speaks against the client,
+// the reason code and the TLS alert for it. [ByName] chooses a ClientAuth by the
+// server name.
+//
 // # Where it is asked
 //
-// [ClientAuth.Judge] belongs into [tls.Config.VerifyConnection], which crypto/tls
-// calls on every handshake, resumed ones included. It must never stand in
-// VerifyPeerCertificate alone: that one is skipped on resumption, and a policy
+// [ClientAuth.JudgeFrom] belongs into [tls.Config.VerifyConnection], which
+// crypto/tls calls on every handshake, resumed ones included. It must never stand
+// in VerifyPeerCertificate alone: that one is skipped on resumption, and a policy
 // with it. At TLS 1.3 the call comes before the client has proved that it holds
 // the key, so a decision is an intention until the handshake is finished, and
-// nothing slow or remote may be asked in it.
+// nothing slow or remote may be asked in it: [OCSP.Check] comes after Finished,
+// and [ClientAuth.Answered] takes its answer into the decision.
+//
+// # When in doubt
+//
+// Whatever is not understood lets nobody in. Rules that allow match verified
+// certificates alone, and no star of theirs stands for a name with tricks in it;
+// rules that deny are not so particular. A list that is past its time still
+// revokes. Nothing falls back to the system's CAs.
 package policy
 
 import (
