@@ -170,6 +170,7 @@ func tail(s string) string { return s[max(0, len(s)-1500):] }
 
 // TestClientsBeforeServers presents every client's certificate in a handshake.
 func TestClientsBeforeServers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	openssl := func(more ...string) func(string) []string {
 		return func(port string) []string {
@@ -283,6 +284,7 @@ func serve(ln net.Listener, chain [][]byte, s *Specimen) (string, error) {
 
 // TestServersBeforeClients presents every server's certificate in a handshake.
 func TestServersBeforeClients(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	program := func(name string, args func(host, port string) []string) func(host, port string) {
 		return func(host, port string) {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestBadsetIsWrittenAndReplaced(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "bad")
 	a := mustNew(t, InitOptions{})
 	set, err := a.Badset(time.Hour)
@@ -51,6 +52,7 @@ func TestBadsetIsWrittenAndReplaced(t *testing.T) {
 }
 
 func TestBadsetLeavesForeignFilesAlone(t *testing.T) {
+	t.Parallel()
 	set, err := mustNew(t, InitOptions{}).Badset(time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +78,7 @@ func TestBadsetLeavesForeignFilesAlone(t *testing.T) {
 // An authority that was opened finds its root's key beside it, or says what it
 // could not make without.
 func TestBadsetOfAnAuthorityOnDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if _, err := Init(dir, InitOptions{}); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 func sample(c Case) Request { return c.request() }
 
 func TestEveryCaseHasExactlyItsDefect(t *testing.T) {
+	t.Parallel()
 	shapes := []InitOptions{{Name: "Demo"}, {Name: "Demo", NoIntermediate: true}, {Name: "Demo", KeyAlgo: RSA2048}, {Name: "Demo", KeyAlgo: Ed25519}, {Name: "Demo", KeyAlgo: ECDSAP384}}
 	for _, o := range shapes {
 		a := mustNew(t, o)

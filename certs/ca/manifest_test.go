@@ -107,6 +107,7 @@ func pairOf(t *testing.T, dir, name string) []*x509.Certificate {
 }
 
 func TestRotationHoldsWhatItSays(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	mustApply(t, example(t, "rotation.yaml"), dir, ApplyOptions{})
 	for trust, want := range map[string][2]bool{"old-root": {true, true}, "new-root": {false, true}, "trust": {true, true}} {
@@ -124,6 +125,7 @@ func TestRotationHoldsWhatItSays(t *testing.T) {
 }
 
 func TestManifestIsMadeAnewWhereItIsStale(t *testing.T) {
+	t.Parallel()
 	const text = `
 authorities:
   root: {life: 100d}
@@ -204,6 +206,7 @@ certificates:
 }
 
 func TestManifestTouchesNothingForeign(t *testing.T) {
+	t.Parallel()
 	m := example(t, "local-mtls.yaml")
 	t.Run("a file in the way", func(t *testing.T) {
 		dir := t.TempDir()

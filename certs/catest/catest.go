@@ -20,7 +20,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"mtlsproxy/certs"
 	"mtlsproxy/certs/ca"
@@ -30,6 +32,7 @@ import (
 type PKI struct {
 	tb        testing.TB
 	authority *ca.Authority
+	lists     atomic.Int64 // revocation lists made so far
 }
 
 // New makes a PKI for one test. Another call makes another one, whose
@@ -133,6 +136,28 @@ func (p *PKI) BadFor(name string, r ca.Request) tls.Certificate {
 		c.Leaf = leaf
 	}
 	return c
+}
+
+// RevocationList returns a list, as PEM, in which the issuing CA takes these
+// certificates back. A list made later has a higher number.
+func (p *PKI) RevocationList(revoked ...tls.Certificate) []byte {
+	p.tb.Helper()
+	now := time.Now()
+	r := ca.CRLRequest{Number: p.lists.Add(1), Life: time.Hour}
+	for _, c := range revoked {
+		leaf, err := x509.ParseCertificate(c.Certificate[0])
+		if err != nil {
+			p.tb.Fatalf("catest: revoking: %v", err)
+		}
+		r.Revoked = append(r.Revoked, ca.Record{
+			Serial: leaf.SerialNumber.Text(16), IssuerKeyID: p.authority.KeyID(), NotAfter: leaf.NotAfter, RevokedAt: now.Add(-time.Minute),
+		})
+	}
+	list, err := p.authority.CRL(r)
+	if err != nil {
+		p.tb.Fatalf("catest: %v", err)
+	}
+	return list
 }
 
 // ServerConfig returns a server's configuration: it demands a client certificate

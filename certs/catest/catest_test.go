@@ -2,10 +2,14 @@ package catest_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"net"
 	"testing"
 
+	"mtlsproxy/certs"
 	"mtlsproxy/certs/ca"
 	"mtlsproxy/certs/catest"
 )
@@ -63,6 +67,30 @@ func TestFilesAreRead(t *testing.T) {
 	f := pki.Files(pki.Server())
 	if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRevokedOnesAreListed(t *testing.T) {
+	pki := catest.New(t)
+	alice, bob := pki.Client("alice"), pki.Client("bob")
+	var last *big.Int
+	for range 2 {
+		lists, err := certs.ParseCRLs("list", pki.RevocationList(alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(pki.RevocationList(alice))
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil || len(lists) != 1 || len(list.RevokedCertificateEntries) != 1 {
+			t.Fatal(err, len(lists))
+		}
+		if got := list.RevokedCertificateEntries[0].SerialNumber; got.Cmp(alice.Leaf.SerialNumber) != 0 || got.Cmp(bob.Leaf.SerialNumber) == 0 {
+			t.Errorf("%x is revoked", got)
+		}
+		if last != nil && list.Number.Cmp(last) <= 0 {
+			t.Errorf("number %v after %v", list.Number, last)
+		}
+		last = list.Number
 	}
 }
 

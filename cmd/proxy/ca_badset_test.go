@@ -35,17 +35,22 @@ func TestBadsetMeetsTheProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var journal event.Recorder
-			addr := badsetProxy(t, pki, upstream.addr(), own, &journal)
+			revoked := pki.Bad("revoked")
+			addr := badsetProxy(t, pki, upstream.addr(), own, pki.RevocationList(revoked), &journal)
 			// The proxy learns the issuing CA, so that it can name it later.
 			if got, _, err := badsetVisit(t, addr, pki, pki.Client(), tls.VersionTLS13, &journal); got != event.OK {
 				t.Fatal(got, err)
 			}
 			for _, c := range ca.Catalogue() {
-				if c.Role != ca.Client || c.Defect == "revoked" { // which needs a list
+				if c.Role != ca.Client {
 					continue
 				}
 				for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-					got, alert, err := badsetVisit(t, addr, pki, pki.Bad(string(c.Defect)), version, &journal)
+					client := revoked
+					if c.Defect != "revoked" {
+						client = pki.Bad(string(c.Defect))
+					}
+					got, alert, err := badsetVisit(t, addr, pki, client, version, &journal)
 					if got.String() != c.Reason {
 						t.Errorf("%s in %s: %v (%v), want %s", c.Defect, tls.VersionName(version), got, err, c.Reason)
 					}
@@ -58,12 +63,20 @@ func TestBadsetMeetsTheProxy(t *testing.T) {
 	}
 }
 
-func badsetProxy(t *testing.T, pki *catest.PKI, upstream string, own bool, journal *event.Recorder) string {
+func badsetProxy(t *testing.T, pki *catest.PKI, upstream string, own bool, list []byte, journal *event.Recorder) string {
 	t.Helper()
+	lists, err := certs.ParseCRLs("list", list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revocation, problems := policy.NewRevocation(policy.RevocationSettings{Mode: policy.Soft}, lists, []*certs.Pool{pki.Pool()}, nil, time.Now())
+	if revocation == nil {
+		t.Fatal(problems)
+	}
 	settings := proxy.Settings{
 		Upstream: &proxy.Upstream{Name: "app", Socket: sockopt.Default(), Addresses: []proxy.Address{{Network: "tcp", Address: upstream}}},
 		TLS:      proxy.TLS{Certificates: []tls.Certificate{pki.Server()}},
-		ClientAuth: policy.ClientAuth{Mode: policy.Require, OwnVerification: own, Verifier: certs.Verifier{
+		ClientAuth: policy.ClientAuth{Mode: policy.Require, OwnVerification: own, Revocation: revocation, Verifier: certs.Verifier{
 			Roots: pki.Pool(), Usage: x509.ExtKeyUsageClientAuth, Seen: &certs.Intermediates{},
 		}},
 		Timeouts: proxy.Timeouts{FirstByte: 5 * time.Second, Handshake: 10 * time.Second, Idle: time.Minute, HalfClose: time.Minute, AlertLinger: 500 * time.Millisecond},
