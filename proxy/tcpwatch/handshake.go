@@ -77,11 +77,42 @@ func (w *Watcher) adopt(f *Flow) {
 	if len(w.higher) == 0 {
 		return
 	}
-	for _, o := range w.early.claim(f.id.tuple()) {
+	seen := w.early.claim(f.id.tuple())
+	if !f.knowsISN {
+		seen = lastGeneration(seen)
+	}
+	for _, o := range seen {
 		if f.mine(&o) {
 			f.take(o)
 		}
 	}
+}
+
+// lastGeneration leaves out segments of earlier connections of the same
+// four-tuple: those before the first SYN that has the last one's number.
+func lastGeneration(seen []Observation) []Observation {
+	var isn *uint32
+	from := 0
+	for i := len(seen) - 1; i >= 0; i-- {
+		s := seen[i].Segment
+		if s == nil || seen[i].Kind != SawSYN {
+			continue
+		}
+		if isn == nil {
+			isn = &s.Seq
+		}
+		if s.Seq != *isn {
+			break
+		}
+		from = i
+	}
+	kept := seen[:0]
+	for i, o := range seen {
+		if i >= from || o.Segment == nil {
+			kept = append(kept, o)
+		}
+	}
+	return kept
 }
 
 // mine reports whether an observation of the four-tuple is of this connection and

@@ -27,7 +27,7 @@ func (w *Watcher) startHigher(o Options) {
 	for _, t := range []struct {
 		tier  Source
 		need  string
-		start func(*Watcher, []uint16) (tier, error)
+		start func(*Watcher, Options) (tier, error)
 	}{
 		{Sockops, needSockops, startSockops},
 		{Packet, needPacket, startPacket},
@@ -35,7 +35,7 @@ func (w *Watcher) startHigher(o Options) {
 		if len(o.Tiers) > 0 && !contains(o.Tiers, t.tier) {
 			continue
 		}
-		started, err := t.start(w, o.Ports)
+		started, err := t.start(w, o)
 		if err != nil {
 			w.missing = append(w.missing, Missing{t.tier, plainCause(err), t.need})
 			continue

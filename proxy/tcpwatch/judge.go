@@ -119,6 +119,8 @@ func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 		return ClosedThere, Inferred
 	case f.sent(SawRST, Peer):
 		return ResetAfterClose, Derived
+	case f.sent(SawRST, Us): // by the kernel, unasked
+		return ResetAfterClose, Derived
 	case f.has(tcpwire.TimeWait):
 		return ClosedHere, Derived
 	case f.state == tcpwire.FinWait1 && now.Sub(f.closed) > time.Second:

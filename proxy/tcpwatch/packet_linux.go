@@ -1,5 +1,196 @@
 package tcpwatch
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
 
-func startPacket(*Watcher, []uint16) (tier, error) { return nil, errors.ErrUnsupported }
+	"github.com/gopacket/gopacket/afpacket"
+	"golang.org/x/sys/unix"
+
+	"mtlsproxy/proxy/tcpwire"
+)
+
+const (
+	// The packet ring is 8 MiB in all, some 20,000 segments.
+	packetBlock  = 256 << 10
+	packetBlocks = 32
+	packetFrame  = 2048
+
+	// packetRetire is how long the kernel keeps a block that is not full, and so
+	// how late a segment may be read.
+	packetRetire = 20 * time.Millisecond
+
+	// packetPoll is how long reading waits before it looks whether to stop.
+	packetPoll = 200 * time.Millisecond
+)
+
+// packets is the tier that sees the segments themselves: SYN, SYN-ACK, FIN and
+// RST of our ports, of all interfaces of the network namespace.
+type packets struct {
+	watcher      *Watcher
+	listen, dial []uint16
+	loopback     int
+
+	quit, done chan struct{}
+
+	mu     sync.Mutex // protects what follows
+	handle *afpacket.TPacket
+	closed bool
+}
+
+func startPacket(w *Watcher, o Options) (tier, error) {
+	p := &packets{watcher: w, listen: o.Listen, dial: o.Dial, quit: make(chan struct{}), done: make(chan struct{})}
+	if lo, err := net.InterfaceByName("lo"); err == nil {
+		p.loopback = lo.Index
+	}
+	var err error
+	p.handle, err = afpacket.NewTPacket(afpacket.SocketDgram, afpacket.TPacketVersion3,
+		afpacket.OptBlockSize(packetBlock), afpacket.OptNumBlocks(packetBlocks), afpacket.OptFrameSize(packetFrame),
+		afpacket.OptBlockTimeout(packetRetire), afpacket.OptPollTimeout(packetPoll))
+	if err != nil {
+		return nil, fmt.Errorf("opening a packet socket: %w", err)
+	}
+	if err := p.prove(); err != nil {
+		p.handle.Close()
+		return nil, err
+	}
+	if err := p.filter(slices.Concat(p.listen, p.dial)); err != nil {
+		p.handle.Close()
+		return nil, err
+	}
+	go p.run()
+	return p, nil
+}
+
+func (p *packets) filter(ports []uint16) error {
+	program, err := segmentFilter(ports, p.loopback)
+	if err != nil {
+		return err
+	}
+	if err := p.handle.SetBPF(program); err != nil {
+		return fmt.Errorf("attaching the packet filter: %w", err)
+	}
+	return nil
+}
+
+// prove makes a connection and looks for its SYN and SYN-ACK.
+func (p *packets) prove() error {
+	var port uint16
+	var syn, synack bool
+	return selfTest(func(own uint16) error {
+		port = own
+		return p.filter([]uint16{own})
+	}, func() bool {
+		s, _, err := p.read()
+		if err == nil {
+			syn = syn || s.Dst.Port() == port && s.Flags.Has(tcpwire.SYN)
+			synack = synack || s.Src.Port() == port && s.Flags.Has(tcpwire.SYN|tcpwire.ACK)
+		}
+		return syn && synack
+	})
+}
+
+// read waits for a segment, for packetPoll at most.
+func (p *packets) read() (tcpwire.Segment, time.Time, error) {
+	b, ci, err := p.handle.ZeroCopyReadPacketData()
+	if err != nil {
+		return tcpwire.Segment{}, time.Time{}, err
+	}
+	s, err := tcpwire.ParseSegment(b)
+	return s, ci.Timestamp, err
+}
+
+// run reads segments until closed.
+func (p *packets) run() {
+	defer close(p.done)
+	for {
+		s, at, err := p.read()
+		select {
+		case <-p.quit:
+			return
+		default:
+		}
+		switch {
+		case err == nil:
+			p.deliver(&s, at)
+		case errors.Is(err, afpacket.ErrTimeout), errors.Is(err, unix.EINTR),
+			errors.Is(err, tcpwire.ErrTruncated), errors.Is(err, tcpwire.ErrMalformed), errors.Is(err, tcpwire.ErrNotTCP):
+		case errors.Is(err, afpacket.ErrPoll):
+			// An interface went down, say. It reports that once.
+			time.Sleep(packetRetire)
+		default:
+			return // the ring is gone; Stats shows that nothing comes
+		}
+	}
+}
+
+// deliver passes a segment on to the connections it may be of: on loopback it can
+// be both ends'.
+func (p *packets) deliver(s *tcpwire.Segment, wall time.Time) {
+	now := time.Now()
+	o := Observation{
+		Time:   now.Add(wall.Sub(now.Round(0))), // the kernel's is the wall clock
+		Source: Packet, Quality: Exact, Segment: s,
+	}
+	switch {
+	case s.Flags.Has(tcpwire.RST):
+		o.Kind = SawRST
+	case s.Flags.Has(tcpwire.SYN | tcpwire.ACK):
+		o.Kind = SawSYNACK
+	case s.Flags.Has(tcpwire.SYN):
+		o.Kind = SawSYN
+	case s.Flags.Has(tcpwire.FIN):
+		o.Kind = SawFIN
+	default:
+		return
+	}
+	if slices.Contains(p.listen, s.Dst.Port()) || slices.Contains(p.dial, s.Src.Port()) {
+		p.witness(o, Peer)
+	}
+	if slices.Contains(p.listen, s.Src.Port()) || slices.Contains(p.dial, s.Dst.Port()) {
+		p.witness(o, Us)
+	}
+}
+
+func (p *packets) witness(o Observation, by Party) {
+	s := o.Segment
+	o.By = by
+	o.ID = ID{Local: s.Dst, Remote: s.Src}
+	if by == Us {
+		o.ID = ID{Local: s.Src, Remote: s.Dst}
+	}
+	if o.Kind == SawSYNACK { // acknowledges the other's SYN, which counts one
+		o.ISN = &InitialSequence{Us: s.Ack - 1, Peer: s.Seq}
+		if by == Us {
+			o.ISN = &InitialSequence{Us: s.Seq, Peer: s.Ack - 1}
+		}
+	}
+	p.watcher.witness(o)
+}
+
+func (p *packets) poke() {}
+
+func (p *packets) count(st *Stats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	if _, v3, err := p.handle.SocketStats(); err == nil {
+		st.LostPackets += uint64(v3.Drops())
+	}
+}
+
+func (p *packets) close() error {
+	close(p.quit)
+	<-p.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.handle.Close()
+	return nil
+}

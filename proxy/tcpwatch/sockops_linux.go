@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ type sockops struct {
 	closed bool
 }
 
-func startSockops(w *Watcher, ports []uint16) (tier, error) {
+func startSockops(w *Watcher, o Options) (tier, error) {
 	s := &sockops{watcher: w, poked: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	if err := s.load(); err != nil {
 		s.free()
@@ -59,7 +60,7 @@ func startSockops(w *Watcher, ports []uint16) (tier, error) {
 		s.free()
 		return nil, err
 	}
-	for _, p := range ports {
+	for _, p := range slices.Concat(o.Listen, o.Dial) {
 		if err := s.ports.Put(uint32(p), uint8(1)); err != nil {
 			s.free()
 			return nil, fmt.Errorf("port %d: %w", p, err)

@@ -15,7 +15,7 @@ import (
 func startTier(t testing.TB, tier Source, observer Observer, ports ...uint16) *Watcher {
 	t.Helper()
 	openDiagT(t)
-	w, err := Start(Options{Tiers: []Source{tier}, Ports: ports, Observer: observer})
+	w, err := Start(Options{Tiers: []Source{tier}, Listen: ports, Observer: observer})
 	if err != nil {
 		if w, probe := Start(Options{}); probe == nil {
 			_, missing := w.Tiers()
@@ -119,7 +119,7 @@ func TestSockopsSeesHowConnectionsEnd(t *testing.T) {
 
 func TestSockopsSeesADialOnIPv6(t *testing.T) {
 	ln := listen(t, "[::1]:0")
-	w := startTier(t, Sockops, nil, addrPort(ln.Addr()).Port())
+	w := startTier(t, Sockops, nil, addrPort(ln.Addr()).Port()) // to sockops it is all one
 	client, server := pair(t, ln)
 	snap, err := Open(client)
 	if err != nil {

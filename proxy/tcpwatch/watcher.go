@@ -16,9 +16,9 @@ type Options struct {
 	// tried, and those that work are used.
 	Tiers []Source
 
-	// Ports are the local ports that are listened at and the remote ones that are
-	// dialed. The packet and sockops tiers look at no others.
-	Ports []uint16
+	// Listen are the local ports that are listened at, Dial the remote ones that
+	// are dialed. The packet and sockops tiers look at no others.
+	Listen, Dial []uint16
 
 	// Observer hears what no watched connection claims. If nil, nobody does.
 	Observer Observer
