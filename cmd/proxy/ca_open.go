@@ -135,14 +135,11 @@ func (o *openedCA) all() ([]*ca.Authority, error) {
 // file, the issuing CA's first. One run at a time does so: else the slower of
 // two would put an older list over a newer one.
 func (o *openedCA) writeCRLs(ctx context.Context, life time.Duration) (path string, err error) {
-	lock, err := os.OpenFile(filepath.Join(o.dir, ".crl.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := lockCA(o.dir)
 	if err != nil {
-		return "", caFailure(err)
+		return "", err
 	}
 	defer lock.Close()
-	if err := lockFile(lock); err != nil {
-		return "", exitWith(exTempFail, fmt.Errorf("another run writes CRLs in %s: %w", o.dir, err))
-	}
 	path = ca.CRLFile(o.dir)
 	last, err := ca.LastCRLNumbers(path)
 	if err != nil {
@@ -169,6 +166,20 @@ func (o *openedCA) writeCRLs(ctx context.Context, life time.Duration) (path stri
 		out = append(out, crl...)
 	}
 	return path, caFailure(ca.WriteCRLs(path, out))
+}
+
+// lockCA waits until no other run changes the files of a CA. Closing the lock
+// ends it.
+func lockCA(dir string) (io.Closer, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, caFailure(err)
+	}
+	if err := lockFile(lock); err != nil {
+		lock.Close()
+		return nil, exitWith(exTempFail, fmt.Errorf("another run changes the CA in %s: %w", dir, err))
+	}
+	return lock, nil
 }
 
 // storeFailure gives an error of the inventory its exit code.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,7 @@ whose clients trust the old root only sends cross-new-by-old.pem after its chain
 			if err != nil {
 				return err
 			}
-			r, err := ca.Rotate(dir, o)
+			r, err := rotateCA(dir, o)
 			if err != nil {
 				return caFailure(err)
 			}
@@ -69,6 +70,20 @@ whose clients trust the old root only sends cross-new-by-old.pem after its chain
 	cmd.Flags().IntVar(&o.Days, "days", ca.DefaultCADays, "lifetime in days")
 	addOutput(cmd, &output, "text", "json")
 	return cmd
+}
+
+// rotateCA rotates while no other run does: of two, the second rotates what the
+// first has made.
+func rotateCA(dir string, o ca.RotateOptions) (*ca.Rotation, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err // a lock would not tell it from a directory that may not be written
+	}
+	lock, err := lockCA(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	return ca.Rotate(dir, o)
 }
 
 // rotateReport is the JSON of ca rotate.

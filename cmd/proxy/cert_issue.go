@@ -22,7 +22,7 @@ type issueFlags struct {
 	caFlags
 	server, client, both     bool
 	profile, profiles        string
-	csr, cfsslCSR            string
+	csr, cfsslCSR, from      string
 	sans                     []string
 	spiffe                   string
 	days, hours, minutes     int
@@ -53,11 +53,15 @@ that cfssl makes keys and requests from.
 It writes STEM.pem and STEM-chain.pem (the certificate, then the issuing CA) and
 STEM-key.pem (mode 0600), where STEM is the first NAME unless --out says
 otherwise. Nothing is overwritten without --force. --out - writes certificate
-and key to the standard output.`,
+and key to the standard output.
+
+--from reads the NAMEs of many certificates from a file, one certificate a line;
+--out is a directory then.`,
 		Example: `  proxy cert issue localhost 127.0.0.1 ::1 --server --out server
   proxy cert issue alice --client --spiffe spiffe://demo.test/alice
   proxy cert issue svc --both --san svc.demo.test --minutes 5 -o json
-  proxy cert issue --csr svc.csr --server --out svc`,
+  proxy cert issue --csr svc.csr --server --out svc
+  proxy cert issue --from hosts.txt --server --out ./fleet`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error { return f.run(cmd, names) },
 	}
@@ -70,6 +74,7 @@ and key to the standard output.`,
 	fl.StringVar(&f.profiles, "profiles", "", "a file of profiles: cfssl's signing configuration as JSON or YAML")
 	fl.StringVar(&f.csr, "csr", "", "a certificate request (PEM), or - for the standard input")
 	fl.StringVar(&f.cfsslCSR, "cfssl-csr", "", "a request in the JSON of cfssl, or - for the standard input")
+	fl.StringVar(&f.from, "from", "", "a file with the NAMEs of one certificate a line, or - for the standard input")
 	fl.StringArrayVar(&f.sans, "san", nil, "a further subject alternative name; may be repeated")
 	fl.StringVar(&f.spiffe, "spiffe", "", "a SPIFFE ID, such as spiffe://demo.test/alice")
 	fl.IntVar(&f.days, "days", 0, fmt.Sprintf("lifetime in days (default %d, or as long as the CA)", ca.DefaultLeafDays))
@@ -87,7 +92,7 @@ and key to the standard output.`,
 	complete(cmd, "key-algo", keyAlgoNames()...)
 	complete(cmd, "profile", (*ca.Profiles)(nil).Names()...)
 	cmd.MarkFlagsMutuallyExclusive("days", "hours", "minutes")
-	cmd.MarkFlagsMutuallyExclusive("csr", "cfssl-csr")
+	cmd.MarkFlagsMutuallyExclusive("csr", "cfssl-csr", "from")
 	for _, usage := range []string{"server", "client", "both"} {
 		cmd.MarkFlagsMutuallyExclusive("profile", usage)
 	}
@@ -100,6 +105,9 @@ func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
 	}
 	if err := f.passwords(cmd); err != nil {
 		return err
+	}
+	if f.from != "" {
+		return f.runMany(cmd)
 	}
 	// What is wrong with the request is said before the CA is looked for.
 	r, err := f.names(cmd, names)
@@ -155,7 +163,9 @@ func (f *issueFlags) check(names []string) error {
 	}
 	f.write.P12 = f.write.P12 || f.write.LegacyP12
 	switch bundles := f.write.P12 || f.write.JKS; {
-	case len(names) == 0 && f.csr == "" && f.cfsslCSR == "":
+	case f.from != "" && (len(names) > 0 || f.out == "-" || len(f.sans) > 0 || f.spiffe != ""):
+		return errors.New("with --from the names are those of the file, and --out is a directory")
+	case len(names) == 0 && f.csr == "" && f.cfsslCSR == "" && f.from == "":
 		return errors.New("no name is given; write proxy cert issue NAME, or give --csr")
 	case f.out == "-" && f.output == "json":
 		return errors.New("--out - and -o json both want the standard output; give a STEM")
