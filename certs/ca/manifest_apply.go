@@ -113,6 +113,10 @@ func (m *Manifest) apply(dir string, now time.Time, check bool) (*ApplyReport, e
 	if check || len(w.files) == 0 {
 		return w.report, nil
 	}
+	if err := w.announce(); err != nil {
+		return nil, err
+	}
+	state.Pending = nil
 	data, err := state.encode()
 	if err != nil {
 		return nil, err
@@ -126,9 +130,33 @@ func (m *Manifest) apply(dir string, now time.Time, check bool) (*ApplyReport, e
 			}
 		}
 	}
-	// The state last: without it what was made is foreign, and not lost.
+	// The state last: until then the files are known as announced.
 	files := append(w.files, file{filepath.Join(dir, manifestStateFile), data, keyMode})
 	return w.report, writeAll(files, true)
+}
+
+// announce notes which files are about to be written, so that a run that is
+// killed on the way leaves none that the next one takes for foreign.
+func (w *works) announce() error {
+	before, err := readState(w.dir)
+	if err != nil {
+		return err
+	}
+	if before.Pending == nil {
+		before.Pending = map[string]string{}
+	}
+	for _, f := range w.files {
+		name, err := filepath.Rel(w.dir, f.path)
+		if err != nil {
+			return err
+		}
+		before.Pending[filepath.ToSlash(name)] = hashOf(f.data)
+	}
+	data, err := before.encode()
+	if err != nil {
+		return err
+	}
+	return writeAll([]file{{filepath.Join(w.dir, manifestStateFile), data, keyMode}}, true)
 }
 
 // run goes through all items, issuers first.

@@ -31,6 +31,10 @@ const manifestStateVersion = 1
 type manifestState struct {
 	Version int                   `json:"version"`
 	Items   map[string]*itemState `json:"items"`
+
+	// Pending are the hashes of files that were about to be written. They are
+	// there while a run is at it, and after one that was killed.
+	Pending map[string]string `json:"pending,omitempty"`
 }
 
 // itemState is what is known of one item: a certificate with its key, a list, a

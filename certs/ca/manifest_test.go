@@ -89,6 +89,15 @@ func TestExamplesAreAppliedOnce(t *testing.T) {
 	}
 }
 
+func TestNegativeExampleHasEveryCase(t *testing.T) {
+	m := example(t, "negative.yaml")
+	for _, c := range Catalogue() {
+		if leaf := m.certificate(string(c.Defect)); leaf == nil || leaf.defect != c.Defect {
+			t.Errorf("%s is missing", c.Defect)
+		}
+	}
+}
+
 func pairOf(t *testing.T, dir, name string) []*x509.Certificate {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem"))
@@ -264,6 +273,40 @@ func TestManifestTouchesNothingForeign(t *testing.T) {
 		}
 		if _, err := m.Apply(dir, ApplyOptions{}); err == nil {
 			t.Error("taken")
+		}
+	})
+	t.Run("files of a run that was killed are its own", func(t *testing.T) {
+		dir := t.TempDir()
+		mustApply(t, m, dir, ApplyOptions{})
+		state := filepath.Join(dir, manifestStateFile)
+		before, err := readState(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A second run, and back to the state that it had announced.
+		later := ApplyOptions{Now: func() time.Time { return time.Now().Add(28 * oneDay) }}
+		if r := mustApply(t, m, dir, later); r.Count(Renewed) == 0 {
+			t.Fatal("nothing was renewed")
+		}
+		before.Pending = map[string]string{}
+		for name, text := range contents(t, dir) {
+			before.Pending[name] = hashOf([]byte(text))
+		}
+		data, err := before.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(state, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := mustApply(t, m, dir, later); r.Count(Renewed) == 0 {
+			t.Errorf("%+v", r.Items)
+		}
+		if r := mustApply(t, m, dir, later); r.Count(Kept) != len(r.Items) {
+			t.Errorf("%+v", r.Items)
+		}
+		if after, err := readState(dir); err != nil || after.Pending != nil {
+			t.Error(after.Pending, err)
 		}
 	})
 	t.Run("what left the manifest stays", func(t *testing.T) {

@@ -146,6 +146,9 @@ func (w *works) judge(o *order) (why string, err error) {
 			return "", &fs.PathError{Op: "writing", Path: path, Err: fmt.Errorf("it is not of an earlier run, or was changed since; move it away: %w", fs.ErrExist)}
 		}
 		o.contents[name] = data
+		if known != nil && known.Files[name] != hashOf(data) && why == "" {
+			why = "an earlier run was cut off"
+		}
 	}
 	switch {
 	case why != "":
@@ -167,6 +170,9 @@ func (w *works) judge(o *order) (why string, err error) {
 
 // foreign reports whether a file is none that an earlier run wrote.
 func (w *works) foreign(name string, data []byte) bool {
+	if sum, ours := w.state.Pending[name]; ours && sum == hashOf(data) {
+		return false
+	}
 	for _, item := range w.state.Items {
 		if sum, ours := item.Files[name]; ours {
 			return sum != hashOf(data)
