@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -51,6 +52,7 @@ type CRL struct {
 
 	Sum [sha256.Size]byte // of the DER
 
+	entries [sha256.Size]byte    // of the serial numbers, in any order
 	points  []string             // URIs where the list is published, if it says so
 	scope   []byte               // of the issuing distribution point, raw
 	list    *x509.RevocationList // without its entries
@@ -268,6 +270,10 @@ func (c *CRL) enter(serial *big.Int, r Revoked) {
 	if serial == nil || serial.Sign() < 0 {
 		return // no certificate that crypto/x509 takes has such a serial
 	}
+	if _, twice := c.Lookup(serial); !twice {
+		sum := sha256.Sum256(serial.Bytes())
+		subtle.XORBytes(c.entries[:], c.entries[:], sum[:])
+	}
 	if serial.BitLen() > 8*crlSerial {
 		if c.long == nil {
 			c.long = make(map[string]Revoked)
@@ -361,6 +367,9 @@ func (c *CRL) About(cert *x509.Certificate) bool {
 
 // Len returns the number of entries.
 func (c *CRL) Len() int { return len(c.revoked) + len(c.long) }
+
+// Entries identifies the set of serial numbers, whatever their order.
+func (c *CRL) Entries() [sha256.Size]byte { return c.entries }
 
 // Lookup returns the entry of a serial number, in constant time. Whether the list
 // is of the certificate's issuer is for the caller to know.

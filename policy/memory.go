@@ -12,7 +12,7 @@ import (
 
 // Bounds of a [ChainMemory].
 const (
-	MemorySize = 4096        // chains
+	MemorySize = 1024        // chains, some 5 KiB each
 	MemoryLife = time.Minute // of one
 )
 

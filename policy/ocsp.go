@@ -118,15 +118,17 @@ func (o *OCSP) Check(ctx context.Context, chain []*x509.Certificate) RevocationV
 	leaf, issuer := chain[0], chain[1]
 	now := o.now()
 	key := ocspKey(leaf, issuer)
-	if v, ok := o.cached(key, now); ok {
-		return v
+	v, known := o.cached(key, now)
+	if !known {
+		var until time.Time
+		v, until = o.look(ctx, leaf, issuer, now)
+		v.Source = "ocsp"
+		v.Refused = v.Status == IsRevoked || v.Status != NotRevoked && o.Mode == Hard
+		if ctx.Err() == nil { // the client's going says nothing about the responder
+			o.keep(key, ocspEntry{v, until}, now)
+		}
 	}
-	v, until := o.look(ctx, leaf, issuer, now)
-	v.Source, v.Cert = "ocsp", leaf
-	v.Refused = v.Status == IsRevoked || v.Status != NotRevoked && o.Mode == Hard
-	if ctx.Err() == nil { // the client's going says nothing about the responder
-		o.keep(key, ocspEntry{v, until}, now)
-	}
+	v.Cert = leaf // not kept: certificates are large
 	return v
 }
 

@@ -173,7 +173,7 @@ func (b *crlBuilder) add(l *certs.CRL, before *Revocation) {
 	case named && !signed:
 		b.say(true, "%s: %v: it is the list of another CA of that name, or was altered", l.Path, wrong)
 	case !named:
-		b.say(false, "%s: the list of %s is of no CA that is known here: it counts only for clients that send that CA's certificate", l.Path, l.Issuer)
+		b.say(false, "%s: the list of %s is of no CA that is known here: it counts only for clients that send that CA's certificate (name it in intermediates if that is meant)", l.Path, l.Issuer)
 	}
 	switch status, why := b.r.freshness(l, b.now); {
 	case status == Unusable:
@@ -194,8 +194,10 @@ func (b *crlBuilder) add(l *certs.CRL, before *Revocation) {
 }
 
 // uncovered remarks on CAs without a list, whose clients would all be refused.
+// Where only leaves are looked up it cannot be told which CAs issue any, unless
+// there is no list at all.
 func (b *crlBuilder) uncovered() {
-	if !b.r.settings.OnMissing.hard(b.r.settings.Mode) {
+	if !b.r.settings.OnMissing.hard(b.r.settings.Mode) || !b.r.settings.Chain && len(b.r.lists) > 0 {
 		return
 	}
 	for _, ca := range b.known {
@@ -250,21 +252,22 @@ func (r *Revocation) Lists() []*certs.CRL {
 	return slices.Clone(r.lists)
 }
 
-// Fingerprint identifies the lists and settings: what was decided under one is
-// not decided under another.
+// Fingerprint identifies the settings and what the lists revoke. A list that was
+// only renewed does not change it: sessions and connections that stood before
+// stand after.
 func (r *Revocation) Fingerprint() [sha256.Size]byte {
 	if r == nil {
 		return [sha256.Size]byte{}
 	}
 	d := sha256.New()
 	fmt.Fprintf(d, "%q", fmt.Sprint(r.settings))
-	sums := make([]string, len(r.lists))
+	entries := make([]string, len(r.lists))
 	for i, l := range r.lists {
-		sums[i] = string(l.Sum[:])
+		entries[i] = fmt.Sprintf("%q %t %t %x", l.RawIssuer, l.UserOnly, l.CAOnly, l.Entries())
 	}
-	slices.Sort(sums)
-	for _, s := range sums {
-		d.Write([]byte(s))
+	slices.Sort(entries)
+	for _, e := range entries {
+		d.Write([]byte(e))
 	}
 	return [sha256.Size]byte(d.Sum(nil))
 }

@@ -127,7 +127,7 @@ func TestRevocationProblems(t *testing.T) {
 		{"a list for another CA of the name", RevocationSettings{Mode: Soft}, other.listing(t, 1, 0, day), nil, true, "another CA of that name"},
 		{"a list from the future", RevocationSettings{Mode: Soft}, ca.listing(t, 1, -time.Hour, day), nil, true, "is from the future"},
 		{"a stale list", RevocationSettings{Mode: Soft}, ca.listing(t, 1, 2*day, day), nil, false, "should have been replaced"},
-		{"a CA without a list", RevocationSettings{Mode: Hard}, foreign.listing(t, 1, 0, day), nil, false, "there is no list of CN=Root"},
+		{"a CA without a list", RevocationSettings{Mode: Hard, Chain: true}, foreign.listing(t, 1, 0, day), nil, false, "there is no list of CN=Root"},
 		{"an older number", RevocationSettings{Mode: Soft}, ca.listing(t, 6, 0, day), before, true, "number 6 is older than the one in force, number 7"},
 		{"the number again, made earlier", RevocationSettings{Mode: Soft}, ca.listing(t, 7, 2*day, 3*day), before, true, "older than the one in force"},
 		{"the next number", RevocationSettings{Mode: Soft}, ca.listing(t, 8, 0, day), before, false, ""},
@@ -201,6 +201,27 @@ func BenchmarkRevocationCheck(b *testing.B) {
 	for b.Loop() {
 		if v := r.Check(chains, now); v.Status != NotRevoked {
 			b.Fatal(v)
+		}
+	}
+}
+
+func TestARenewedListDoesNotEndSessions(t *testing.T) {
+	ca := root(t, "Root")
+	bad, worse := ca.client(t, "bad"), ca.client(t, "worse")
+	print := func(s RevocationSettings, l *certs.CRL) [32]byte {
+		return revocation(t, s, pool(t, ca), l).Fingerprint()
+	}
+	soft := RevocationSettings{Mode: Soft}
+	first := print(soft, ca.listing(t, 1, time.Hour, 2*time.Hour, bad, worse))
+	if print(soft, ca.listing(t, 2, 0, time.Hour, worse, bad)) != first {
+		t.Error("a list with the same entries has another fingerprint")
+	}
+	for _, other := range [][32]byte{
+		print(soft, ca.listing(t, 2, 0, time.Hour, bad)), print(soft, ca.listing(t, 2, 0, time.Hour)),
+		print(RevocationSettings{Mode: Hard}, ca.listing(t, 2, 0, time.Hour, bad, worse)), (*Revocation)(nil).Fingerprint(),
+	} {
+		if other == first {
+			t.Error("another list, or another mode, has the same fingerprint")
 		}
 	}
 }
