@@ -52,7 +52,6 @@ type link struct {
 	body *body // nil: as it is
 	der  []byte
 	key  crypto.Signer
-	hash crypto.Hash
 }
 
 // A draft is a chain that is not yet signed, so that it can be spoiled first.
@@ -285,7 +284,7 @@ func (d *draft) sign() ([][]byte, error) {
 				return nil, cannot("the key that signs it is not at hand")
 			}
 			var err error
-			if der, err = l.body.sign(up, l.hash); err != nil {
+			if der, err = l.body.sign(up, 0); err != nil {
 				return nil, err
 			}
 		}
