@@ -17,6 +17,7 @@ import (
 type clock struct {
 	idle, halfClose time.Duration // 0: no bound
 	end             time.Time     // of the lifetime; zero: no bound
+	stands          time.Time     // when the client is to be judged again; zero: never
 	moving          func() bool
 	expire          func(event.Cause)
 
@@ -30,11 +31,12 @@ type clock struct {
 }
 
 // startClock starts the clock of a relay that begins now. moving is asked whether
-// bytes move that were not touched; expire is called once. Both are called from
-// goroutines of their own, and not after stop has returned, except for an expire
-// that is running then.
-func startClock(t *Timeouts, accepted time.Time, moving func() bool, expire func(event.Cause)) *clock {
-	c := &clock{idle: t.Idle, halfClose: t.HalfClose, moving: moving, expire: expire, began: time.Now()}
+// bytes move that were not touched; expire is called once with what ended the
+// relay, and once before that, with [event.CauseDenied], when the time stands has
+// come. Both are called from goroutines of their own, and not after stop has
+// returned, except for an expire that is running then.
+func startClock(t *Timeouts, accepted, stands time.Time, moving func() bool, expire func(event.Cause)) *clock {
+	c := &clock{stands: stands, idle: t.Idle, halfClose: t.HalfClose, moving: moving, expire: expire, began: time.Now()}
 	if t.Lifetime > 0 {
 		c.end = accepted.Add(t.Lifetime)
 	}
@@ -87,6 +89,9 @@ func (c *clock) due() (cause event.Cause, at time.Time) {
 	if !c.end.IsZero() {
 		consider(event.CauseLifetime, c.end)
 	}
+	if !c.stands.IsZero() {
+		consider(event.CauseDenied, c.stands)
+	}
 	return cause, at
 }
 
@@ -106,7 +111,7 @@ func (c *clock) arm() {
 func (c *clock) ring() {
 	c.mu.Lock()
 	cause, over := c.over()
-	if !over && !c.stopped {
+	if !c.stopped {
 		c.arm()
 	}
 	c.mu.Unlock()
@@ -120,6 +125,10 @@ func (c *clock) over() (event.Cause, bool) {
 	cause, at := c.due()
 	if c.stopped || at.IsZero() || time.Until(at) > 0 {
 		return "", false
+	}
+	if cause == event.CauseDenied { // once; who is told decides whether it is the end
+		c.stands = time.Time{}
+		return cause, true
 	}
 	if cause != event.CauseLifetime && c.moving() {
 		c.touch()

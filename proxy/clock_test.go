@@ -20,7 +20,7 @@ func newRinging(timeouts Timeouts, moving func() bool) *ringing {
 	if moving == nil {
 		moving = func() bool { return false }
 	}
-	r.clock = startClock(&timeouts, time.Now(), moving, func(c event.Cause) { r.rang <- c })
+	r.clock = startClock(&timeouts, time.Now(), time.Time{}, moving, func(c event.Cause) { r.rang <- c })
 	return r
 }
 

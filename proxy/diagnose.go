@@ -57,7 +57,7 @@ func (s *session) diagnose(err error, wire *transcript) diagnosis {
 	d.LastMessage = wire.last
 	d.TLS = wire.chosen
 	d.TLS.ServerName = certs.Printable(s.hello.serverName)
-	d.AdvertisedCAs = s.ownNames
+	d.AdvertisedCAs = s.face.ownNames
 
 	var refusal *policy.Refused
 	var unverified *tls.CertificateVerificationError
@@ -194,7 +194,7 @@ func decisionReason(p *policy.Decision) event.Reason {
 // own error puts four different faults into one text.
 func (s *session) badChain(d *diagnosis, err *tls.CertificateVerificationError) {
 	chain := err.UnverifiedCertificates
-	v := s.ClientAuth.Verifier.Verify(chain, time.Now())
+	v := s.face.auth.Verifier.Verify(chain, time.Now())
 	if v.OK() {
 		v = certs.Explain(err, chain) // it would stand now: only the error can tell
 	}

@@ -1,10 +1,10 @@
 package proxy
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -18,86 +18,88 @@ import (
 type epoch struct {
 	Settings
 
-	base *tls.Config // holds the ticket keys; its GetConfigForClient makes each connection's own
-	none *tls.Config // has no certificate: crypto/tls answers unrecognized_name
-	pace *rate.Limiter
+	byName *policy.ByName
+	faces  map[*policy.ClientAuth]*face
+	own    *face       // the listener's, where the client's server name has none
+	none   *tls.Config // has no certificate: crypto/tls answers unrecognized_name
+	pace   *rate.Limiter
 
-	ownChains [][]event.Certificate      // of TLS.Certificates, described once
-	ownNames  []string                   // of the CAs that clients are told about
-	requests  [2]atomic.Pointer[request] // CertificateRequest of TLS 1.2 and 1.3, as sent
+	ownChains [][]event.Certificate // of TLS.Certificates, described once
 
-	tickets   *ticketRing
-	checkKeys atomic.Int64 // unix time after which the ticket keys are looked at again
+	record      bool              // handshakes are recorded
+	fingerprint [sha256.Size]byte // of all policies: who may pass
 }
 
 // newEpoch returns the settings made ready. Everything that can be wrong with
 // them is found here, not at the first connection.
-func newEpoch(s Settings, tickets *ticketRing, now time.Time) (*epoch, error) {
+func newEpoch(s Settings, tickets *ticketRings, now time.Time) (*epoch, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	e := &epoch{Settings: s, tickets: tickets, pace: pace(s.Limits.AcceptRate)}
-	mode, named := s.ClientAuth.Library()
-	e.base = &tls.Config{
+	e := &epoch{Settings: s, pace: pace(s.Limits.AcceptRate), faces: make(map[*policy.ClientAuth]*face)}
+	var problems []policy.Problem
+	if e.byName, problems = policy.NewByName(&e.ClientAuth, s.ByName); e.byName == nil {
+		return nil, fmt.Errorf("policies by server name: %v", problems)
+	}
+	base := &tls.Config{
 		Certificates:           s.TLS.Certificates,
 		MinVersion:             max(s.TLS.MinVersion, tls.VersionTLS12),
 		MaxVersion:             s.TLS.MaxVersion,
 		CipherSuites:           s.TLS.CipherSuites,
 		CurvePreferences:       s.TLS.Curves,
 		NextProtos:             s.TLS.ALPN,
-		ClientAuth:             mode,
-		ClientCAs:              named,
 		SessionTicketsDisabled: s.TLS.NoSessionTickets,
 	}
-	if s.TLS.MaxVersion != 0 && s.TLS.MaxVersion < e.base.MinVersion {
+	if s.TLS.MaxVersion != 0 && s.TLS.MaxVersion < base.MinVersion {
 		return nil, fmt.Errorf("TLS versions: %s is above %s",
-			tls.VersionName(e.base.MinVersion), tls.VersionName(s.TLS.MaxVersion))
+			tls.VersionName(base.MinVersion), tls.VersionName(s.TLS.MaxVersion))
 	}
 	for i := range s.TLS.Certificates {
 		e.ownChains = append(e.ownChains, ownChain(&s.TLS.Certificates[i]))
 	}
-	if s.ClientAuth.Mode != policy.None && !s.ClientAuth.HideCAs {
-		e.ownNames = s.ClientAuth.Verifier.Roots.Subjects()
+	for _, auth := range e.byName.Policies() {
+		f := newFace(auth, base, s.TLS.TicketSecrets, tickets)
+		if !s.TLS.NoSessionTickets {
+			f.freshenTickets(now)
+		}
+		e.faces[auth] = f
+		// To put another alert in the place of crypto/tls's, one must have seen
+		// everything before it.
+		e.record = e.record || auth.OwnVerification && auth.Mode != policy.None
+		sum := auth.Fingerprint()
+		e.fingerprint = sha256.Sum256(append(e.fingerprint[:], sum[:]...))
 	}
-	e.none = e.base.Clone()
+	e.record = e.record || s.Inspect.Level >= InspectMessages
+	e.own = e.faces[&e.ClientAuth]
+	e.own.base.GetConfigForClient = e.configFor
+	e.none = base.Clone()
 	e.none.Certificates = nil
-	e.base.GetConfigForClient = e.configFor
-	if !s.TLS.NoSessionTickets {
-		e.freshenTickets(now)
-	}
 	return e, nil
 }
 
-// freshenTickets gives the base configuration the listener's present ticket
-// keys. It is cheap to call for every connection: it looks once an hour.
-func (e *epoch) freshenTickets(now time.Time) {
-	next := e.checkKeys.Load()
-	if now.Unix() < next || !e.checkKeys.CompareAndSwap(next, now.Add(time.Hour).Unix()) {
-		return
-	}
-	if keys, changed := e.tickets.refresh(ticketPolicy(&e.ClientAuth), now); changed || next == 0 {
-		e.base.SetSessionTicketKeys(keys)
-	}
-}
-
-// configFor returns the configuration of one handshake. crypto/tls takes the
-// ticket keys from base all the same, so sessions resume across connections;
-// a configuration cloned for each connection outside this callback would lose
-// them (golang/go#60506).
+// configFor returns the configuration of one handshake: that of the policy for
+// the server name the client asks for, so that two names with different policies
+// share nothing, session tickets included. The clone keeps the ticket keys of what
+// it was cloned from, which are set and not made up by crypto/tls; without that
+// sessions would not resume across connections (golang/go#60506).
 func (e *epoch) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	s := hello.Conn.(*tap).session
 	s.heard(hello)
 	if e.TLS.RejectUnknownSNI && !e.serves(hello) {
 		return e.none, nil
 	}
-	c := e.base.Clone()
+	s.face = e.faces[e.byName.Select(hello.ServerName)]
+	if !e.TLS.NoSessionTickets {
+		s.face.freshenTickets(time.Now())
+	}
+	c := s.face.base.Clone()
 	c.GetConfigForClient = nil
 	c.VerifyConnection = s.judge
 	if !e.TLS.NoSessionTickets {
-		c.WrapSession = wrapSession(e.base)
+		c.WrapSession = s.face.wrapSession
 		c.UnwrapSession = s.unwrapSession
 	}
-	if e.Inspect.Level >= InspectMessages {
+	if e.record {
 		c.KeyLogWriter = (*keyLog)(s.tap)
 		c.Certificates = s.tap.when.timed(c.Certificates)
 	}

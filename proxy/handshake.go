@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"time"
 
 	"mtlsproxy/policy"
@@ -46,10 +47,7 @@ func (s *session) handshake() bool {
 	if !s.deadline(s.handshakeBy()) {
 		return false
 	}
-	if !s.TLS.NoSessionTickets {
-		s.freshenTickets(time.Now())
-	}
-	s.tls = tls.Server(s.tap, s.base)
+	s.tls = tls.Server(s.tap, s.own.base)
 	err := s.tls.Handshake()
 	s.tap.hush()
 	over := s.tap.age(time.Now())
@@ -97,7 +95,10 @@ func (s *session) judge(cs tls.ConnectionState) error {
 	now := time.Now()
 	s.tap.when.sawJudging(s.tap.age(now))
 	s.presented = cs.PeerCertificates
-	s.decision = s.ClientAuth.Judge(&cs, now)
+	if !policy.Same(s.hello.serverName, cs.ServerName) {
+		return fmt.Errorf("the policy was chosen for the server name %q, and the handshake is for %q", s.hello.serverName, cs.ServerName)
+	}
+	s.decision = s.face.auth.JudgeFrom(s.about.Client.Addr(), &cs, now)
 	s.tap.when.sawDecision(s.tap.age(time.Now()), s.decision.Allowed, len(cs.VerifiedChains) == 0 && len(cs.PeerCertificates) > 0)
 	if !s.decision.Allowed {
 		return &policy.Refused{Decision: s.decision}

@@ -46,6 +46,9 @@ func (s *session) inspect(peer []*x509.Certificate, resumed bool) transcript {
 		return transcript{}
 	}
 	defer s.tap.forget()
+	if s.tlsDone && s.Inspect.Level < InspectMessages {
+		return transcript{} // nothing failed, and nobody wants to hear of it
+	}
 	v := viewer{session: s, peer: peer, resumed: resumed}
 	v.omitted.Bytes = log.missing
 

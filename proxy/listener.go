@@ -21,7 +21,7 @@ type Listener struct {
 	sink event.Sink
 
 	epoch    atomic.Pointer[epoch] // the settings in force
-	tickets  ticketRing
+	tickets  ticketRings
 	sessions sessions
 	open     gate // connections
 	shaking  gate // handshakes
@@ -57,7 +57,9 @@ func (l *Listener) Name() string { return l.name }
 func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
 // Apply puts new settings in force for the connections that come from now on.
-// Open ones keep theirs. If the settings cannot work, nothing changes.
+// Open ones keep theirs; where the new ones change who may pass, their clients are
+// judged again, see [Settings.Recheck], and that is done when Apply returns. If
+// the settings cannot work, nothing changes.
 func (l *Listener) Apply(s Settings) error {
 	e, err := newEpoch(s, &l.tickets, time.Now())
 	if err != nil {
@@ -71,11 +73,14 @@ func (l *Listener) Apply(s Settings) error {
 // ones.
 func (l *Listener) adopt(e *epoch) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.epoch.Store(e)
+	before := l.epoch.Swap(e)
 	l.shaking.rebound(e.Limits.Handshakes)
 	if l.wake != nil {
 		l.wake()
+	}
+	l.mu.Unlock()
+	if before != nil && before.fingerprint != e.fingerprint {
+		l.recheckAll(e)
 	}
 }
 

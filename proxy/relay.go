@@ -18,7 +18,7 @@ import (
 // connection is ended by a reset, a clock or from outside.
 func (s *session) relay() {
 	written := progress{legs: [2]net.Conn{s.tap.Conn, s.upstream}}
-	clock := startClock(&s.Timeouts, s.about.Started, written.moving, s.expire)
+	clock := startClock(&s.Timeouts, s.about.Started, s.standsUntil(), written.moving, s.expire)
 	defer clock.stop()
 
 	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: &tlsSource{conn: s.tls, tap: s.tap}, dst: s.upstream, leg: s.upstream}
@@ -45,6 +45,10 @@ func (s *session) cleanEnd() outcome {
 
 // expire ends the connection because one of its clocks ran out.
 func (s *session) expire(cause event.Cause) {
+	if cause == event.CauseDenied {
+		s.recheck(s.listener.epoch.Load(), byExpiry)
+		return
+	}
 	o := outcome{cause: cause, how: event.ByTimeout, by: byIdle}
 	if cause == event.CauseLifetime {
 		o.by = byLifetime

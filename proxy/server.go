@@ -96,6 +96,17 @@ func (ss *sessions) remove(s *session) {
 	}
 }
 
+// all returns the sessions that are open now.
+func (ss *sessions) all() []*session {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	all := make([]*session, 0, len(ss.open))
+	for s := range ss.open {
+		all = append(all, s)
+	}
+	return all
+}
+
 func (ss *sessions) count() int {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

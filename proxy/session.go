@@ -17,7 +17,8 @@ import (
 
 // session is one connection, from accept to its end.
 type session struct {
-	*epoch   // the settings it was accepted under
+	*epoch         // the settings it was accepted under
+	face     *face // of the policy for the server name it asked for; until then the listener's
 	listener *Listener
 	about    *event.Conn
 	active   int      // connections open when it came, itself included
@@ -46,6 +47,7 @@ type session struct {
 	seq      uint64
 	upstream net.Conn // nil until dialed
 	cancel   func()   // calls off the dial; nil while there is none
+	admitted bool     // the client was let in
 	ended    bool     // over is decided
 	over     outcome
 	closing  bool // nothing is left to interrupt
@@ -83,6 +85,7 @@ func newSession(l *Listener, conn net.Conn, at time.Time) *session {
 			Started:  at,
 		},
 	}
+	s.face = s.own
 	s.tap = &tap{Conn: conn, session: s}
 	return s
 }

@@ -16,10 +16,19 @@ type Settings struct {
 	// Upstream is where the connections go; must be set.
 	Upstream *Upstream
 
-	TLS        TLS
+	TLS TLS
+
+	// ClientAuth is the client-certificate policy of the listener, ByName those
+	// of some server names, which hold in its place for clients that ask for one.
 	ClientAuth policy.ClientAuth
-	Timeouts   Timeouts
-	Limits     Limits
+	ByName     []policy.Named
+
+	// Recheck says what becomes of an open connection whose client would not be
+	// let in any more.
+	Recheck Recheck
+
+	Timeouts Timeouts
+	Limits   Limits
 
 	// Socket tunes accepted connections. What they inherit was given to
 	// sockopt.Listen and cannot change here.
@@ -52,7 +61,25 @@ type TLS struct {
 
 	// NoSessionTickets turns resumption off.
 	NoSessionTickets bool
+
+	// TicketSecrets, where there are any, take the place of keys of our own, so
+	// that several instances behind one address open each other's tickets. The
+	// first seals, all of them open; a new one is put in front and the last taken
+	// away once its tickets have run out.
+	TicketSecrets [][32]byte
 }
+
+// Recheck says what becomes of an open connection whose client would not be let
+// in any more: its certificate has run out, or the policy, the CAs or the
+// revocation lists have changed.
+type Recheck uint8
+
+// The ways to deal with it.
+const (
+	RecheckEnd    Recheck = iota // end it, with RST
+	RecheckReport                // tell it and let it go on
+	RecheckNone                  // do not look
+)
 
 // Timeouts bound a connection's phases. 0 means no bound, except where noted.
 type Timeouts struct {

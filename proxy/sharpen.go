@@ -49,8 +49,8 @@ func (s *session) sharpen(d *diagnosis, wire *transcript) {
 // back, as far as one can.
 func (s *session) noCertificate(wire *transcript) string {
 	asked := "a certificate"
-	if len(s.ownNames) > 0 {
-		asked = "a certificate of " + listed(s.ownNames)
+	if len(s.face.ownNames) > 0 {
+		asked = "a certificate of " + listed(s.face.ownNames)
 	}
 	if wire.clientWithheld {
 		return fmt.Sprintf("we asked for %s; the client answered with an empty Certificate message: it has none of them, or was given none", asked)
@@ -69,14 +69,14 @@ func (s *session) offeredVersions() []string {
 }
 
 func (s *session) takenVersions() string {
-	highest := s.base.MaxVersion
+	highest := s.own.base.MaxVersion
 	if highest == 0 {
 		highest = tls.VersionTLS13
 	}
-	if highest == s.base.MinVersion {
+	if highest == s.own.base.MinVersion {
 		return versionName(highest) + " only"
 	}
-	return versionName(s.base.MinVersion) + " to " + versionName(highest)
+	return versionName(s.own.base.MinVersion) + " to " + versionName(highest)
 }
 
 // noCipher says which cipher suites each side has. Before TLS 1.3 a suite names

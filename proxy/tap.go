@@ -126,7 +126,7 @@ func (t *tap) listen(p []byte) (int, error) {
 // acknowledge it at once: a client that sends one small segment and waits for its
 // acknowledgment before the next would otherwise lose 40 ms.
 func (t *tap) heard(p []byte, at time.Time) {
-	if t.log == nil && t.session.Inspect.Level >= InspectMessages {
+	if t.log == nil && t.session.record {
 		t.log = recordings.Get().(*recording) // no earlier: a silent client costs none
 	}
 	if t.log != nil {

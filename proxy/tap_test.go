@@ -14,7 +14,7 @@ import (
 func TestASessionThatEndsEarlyForgetsItsSecrets(t *testing.T) {
 	ours, theirs := pair(t)
 	s := &session{
-		epoch: &epoch{Settings: Settings{Inspect: Inspect{Level: InspectMessages}}}, listener: &Listener{sink: event.Discard},
+		epoch: &epoch{Settings: Settings{Inspect: Inspect{Level: InspectMessages}}, record: true}, listener: &Listener{sink: event.Discard},
 		about: &event.Conn{Started: time.Now()},
 	}
 	s.tap = &tap{Conn: ours, session: s}

@@ -1,10 +1,10 @@
 package proxy
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/binary"
 	"sync"
 	"time"
 
@@ -17,11 +17,11 @@ import (
 // gets new keys, so that no session of the old policy is taken up under the new
 // one (compare CVE-2025-68121).
 const (
-	ticketKeyLife = 24 * time.Hour     // a key seals tickets for a day …
-	ticketKeys    = 7                  // … and opens them for a week, the longest a ticket may live (RFC 8446, Section 4.6.1)
-	maxTicket     = 1<<16 - 1 - 1<<10  // bytes; the field's length has two, and crypto/tls adds to what it is given
-	noTicket      = sha256.Size        // length of a ticket that nobody can open
-	fingerprintV  = "ticket policy v1" // first of what is hashed
+	ticketKeyLife  = 24 * time.Hour          // a key seals tickets for a day …
+	ticketKeys     = 7                       // … and opens them for a week, the longest a ticket may live (RFC 8446, Section 4.6.1)
+	maxTicket      = 1<<16 - 1 - 1<<10       // bytes; the field's length has two, and crypto/tls adds to what it is given
+	noTicket       = sha256.Size             // length of a ticket that nobody can open
+	sharedKeyLabel = "mtlsproxy ticket key " // what keys from shared secrets are for
 )
 
 // ticketRing holds the keys, newest first. It may be used concurrently.
@@ -53,60 +53,89 @@ func (r *ticketRing) refresh(policy [sha256.Size]byte, now time.Time) (keys [][3
 	return r.keys, changed
 }
 
-// ticketPolicy condenses what decides who may pass. Tickets are good under the
-// very policy they were issued under.
-func ticketPolicy(a *policy.ClientAuth) [sha256.Size]byte {
-	h := sha256.New()
-	h.Write([]byte(fingerprintV))
-	flags := [4]byte{byte(a.Mode)}
-	for i, set := range []bool{a.Flag, a.Report, a.HideCAs} {
-		if set {
-			flags[i+1] = 1
-		}
-	}
-	h.Write(flags[:])
-	var sizes [16]byte
-	binary.BigEndian.PutUint64(sizes[:], uint64(a.MaxChainSize))
-	binary.BigEndian.PutUint64(sizes[8:], uint64(a.Verifier.MaxDepth))
-	h.Write(sizes[:])
-	if roots := a.Verifier.Roots; roots != nil {
-		sum := roots.Fingerprint()
-		h.Write(sum[:])
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+// ticketRings are a listener's rings, one for each of its policies: a session of
+// one must not be opened under another.
+type ticketRings struct {
+	mu    sync.Mutex
+	rings map[string]*ticketRing // by the policy's name
 }
 
-// wrapSession seals a session into a ticket with the keys of base. The session
-// holds the client's chain, and one that does not fit into a ticket would break
-// the handshake without an alert: such a client gets a ticket that opens for
-// nobody, and a full handshake next time.
-func wrapSession(base *tls.Config) func(tls.ConnectionState, *tls.SessionState) ([]byte, error) {
-	return func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
-		ticket, err := base.EncryptTicket(cs, ss)
-		if err != nil || len(ticket) <= maxTicket {
-			return ticket, err
-		}
-		ticket = make([]byte, noTicket)
-		rand.Read(ticket) // never fails
-		return ticket, nil
+func (r *ticketRings) of(name string) *ticketRing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rings == nil {
+		r.rings = make(map[string]*ticketRing)
 	}
+	if r.rings[name] == nil {
+		r.rings[name] = &ticketRing{}
+	}
+	return r.rings[name]
 }
 
-// unwrapSession opens the ticket a client offers, with the keys of the listener:
-// the connection's own configuration would make up keys that nobody has. At TLS
-// 1.2 it is called with no ticket, too.
+// sharedTicketKeys derives the keys of a policy from secrets that several
+// instances have: instances with the same policy open each other's tickets, and
+// no policy opens another's.
+func sharedTicketKeys(secrets [][32]byte, policy [sha256.Size]byte) [][32]byte {
+	keys := make([][32]byte, len(secrets))
+	for i, secret := range secrets {
+		mac := hmac.New(sha256.New, secret[:])
+		mac.Write([]byte(sharedKeyLabel))
+		mac.Write(policy[:])
+		keys[i] = [32]byte(mac.Sum(nil))
+	}
+	return keys
+}
+
+// wrapSession seals a session into a ticket with the keys of the policy's face,
+// with the client's chain where the policy is to judge it before it is resumed. A
+// session that does not fit into a ticket would break the handshake without an
+// alert: such a client gets a ticket that opens for nobody, and a full handshake
+// next time.
+func (f *face) wrapSession(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+	if f.judgesTickets() {
+		ss.Extra = append(ss.Extra, policy.PackChain(cs.PeerCertificates))
+	}
+	ticket, err := f.base.EncryptTicket(cs, ss)
+	if err != nil || len(ticket) <= maxTicket {
+		return ticket, err
+	}
+	ticket = make([]byte, noTicket)
+	rand.Read(ticket) // never fails
+	return ticket, nil
+}
+
+// unwrapSession opens the ticket a client offers, with the keys of the policy for
+// the name it asks for: the connection's own configuration would make up keys that
+// nobody has. At TLS 1.2 it is called with no ticket, too.
+//
+// A session that the policy would refuse is not resumed. The client then shows its
+// certificate of today, which may be a better one than that of the session.
 func (s *session) unwrapSession(ticket []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
 	if len(ticket) == 0 {
 		return nil, nil
 	}
 	s.ticketOffered = true
-	state, err := s.base.DecryptTicket(ticket, cs)
+	state, err := s.face.base.DecryptTicket(ticket, cs)
 	if err != nil || state == nil {
 		return nil, err
 	}
 	s.ticketOpened = true
+	if s.face.judgesTickets() && !s.wouldResume(state, cs) {
+		return nil, nil
+	}
 	if log := s.tap.log; log != nil {
 		resumedSecret(&cs, state, &log.secrets)
 	}
 	return state, nil
+}
+
+// wouldResume tells whether the policy of today lets in the client of a session.
+func (s *session) wouldResume(state *tls.SessionState, cs tls.ConnectionState) bool {
+	chain, err := policy.UnpackChain(state.Extra)
+	if err != nil {
+		return false
+	}
+	cs.PeerCertificates, cs.VerifiedChains = chain, nil
+	d := s.face.auth.JudgeFrom(s.about.Client.Addr(), &cs, time.Now())
+	return d.Allowed && !d.Reported
 }

@@ -64,6 +64,14 @@ func (v *viewer) see(m *tlswire.Message) {
 	v.tell(m)
 }
 
+// emit tells what was seen, where messages are to be told: a handshake may be
+// recorded only for its failure to be understood.
+func (v *viewer) emit(at time.Time, body event.Body) {
+	if v.session.Inspect.Level >= InspectMessages {
+		v.session.emit(at, body)
+	}
+}
+
 // tell makes the event of a message.
 func (v *viewer) tell(m *tlswire.Message) {
 	s, at := v.session, v.time(m.Last)
@@ -72,27 +80,27 @@ func (v *viewer) tell(m *tlswire.Message) {
 		Padding: m.Padding, First: v.time(m.First),
 	}
 	if m.Kind == tlswire.KindHandshake && m.Type == tlswire.TypeCertificateRequest && msg.Direction == event.Out {
-		if asked := s.asked(m); asked != nil {
+		if asked := s.face.asked(m); asked != nil {
 			msg.Decoded = asked
-			s.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.ownNames})
+			v.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.face.ownNames})
 			return
 		}
 	}
 	decoded, err := m.Decode()
 	if err != nil {
 		v.misread(m, err)
-		s.emit(at, event.OtherMessage{Message: msg})
+		v.emit(at, event.OtherMessage{Message: msg})
 		return
 	}
 	switch d := decoded.(type) {
 	case *tlswire.Alert:
 		v.alert(at, m, msg, d)
 	case *tlswire.ClientHello:
-		s.emit(at, v.clientHello(msg, d))
+		v.emit(at, v.clientHello(msg, d))
 	case *tlswire.ServerHello:
 		msg.Decoded = d
 		v.wire.chosen = event.TLSState{Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Group: keyShareGroup(d)}
-		s.emit(at, event.ServerHello{
+		v.emit(at, event.ServerHello{
 			Message: msg, Version: v.wire.chosen.Version, Cipher: v.wire.chosen.Cipher, Curve: v.wire.chosen.Group,
 			Resumed: !d.HelloRetryRequest && v.resumed, ALPN: certs.Printable(d.ApplicationProtocol), Retry: d.HelloRetryRequest,
 		})
@@ -100,13 +108,13 @@ func (v *viewer) tell(m *tlswire.Message) {
 		v.certificate(at, msg, d)
 	case *tlswire.Finished:
 		msg.Decoded = d
-		s.emit(at, event.Finished{Message: msg, Established: v.wire.clientFinished && v.wire.serverFinished && s.tlsDone})
+		v.emit(at, event.Finished{Message: msg, Established: v.wire.clientFinished && v.wire.serverFinished && s.tlsDone})
 	default:
 		if decoded != nil {
 			msg.Decoded = tlswire.Own(decoded)
 		}
 		v.misread(m, m.Err)
-		s.emit(at, event.OtherMessage{Message: msg})
+		v.emit(at, event.OtherMessage{Message: msg})
 	}
 }
 
@@ -150,15 +158,15 @@ func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *t
 			v.wire.serverAlert = &kept
 		}
 	}
-	v.session.emit(at, told)
+	v.emit(at, told)
 }
 
 // asked returns our CertificateRequest. It is the same in every handshake of a
 // version, and may name hundreds of CAs: it is decoded once.
-func (e *epoch) asked(m *tlswire.Message) *tlswire.CertificateRequest {
-	known := &e.requests[0]
+func (f *face) asked(m *tlswire.Message) *tlswire.CertificateRequest {
+	known := &f.requests[0]
 	if m.Context.Version >= tlswire.VersionTLS13 {
-		known = &e.requests[1]
+		known = &f.requests[1]
 	}
 	if r := known.Load(); r != nil && bytes.Equal(r.body, m.Body) {
 		return r.decoded
@@ -223,7 +231,7 @@ func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.Cl
 func (v *viewer) certificate(at time.Time, msg event.Message, d *tlswire.Certificate) {
 	s := v.session
 	if msg.Direction == event.Out {
-		s.emit(at, event.ServerCertificate{Message: msg, Chain: s.shown(d)})
+		v.emit(at, event.ServerCertificate{Message: msg, Chain: s.shown(d)})
 		return
 	}
 	v.wire.clientSentCertificate, v.wire.clientWithheld = true, len(d.CertificateList) == 0
@@ -237,7 +245,7 @@ func (v *viewer) certificate(at time.Time, msg event.Message, d *tlswire.Certifi
 			}
 		}
 	}
-	s.emit(at, body)
+	v.emit(at, body)
 }
 
 // shown describes the chain we sent: the one among ours whose first certificate

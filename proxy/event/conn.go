@@ -58,6 +58,7 @@ const (
 	CauseIdle              Cause = "idle_timeout"       // timeouts.idle
 	CauseHalfClose         Cause = "half_close_timeout" // timeouts.half_close
 	CauseLifetime          Cause = "max_lifetime"       // timeouts.max_lifetime
+	CauseDenied            Cause = "no_longer_allowed"  // judged again, after Finished: by a responder, a changed policy, or expiry
 	CauseDrain             Cause = "shutdown"           // the proxy was stopped and the drain's time was over
 	CauseProbe             Cause = "probe"              // it never spoke
 	CauseRefused           Cause = "refused"            // we refused the client

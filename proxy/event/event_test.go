@@ -57,7 +57,7 @@ var bodies = []Body{
 	ClientHello{ServerName: "x", HelloRetry: true}, ServerHello{}, ServerHello{Retry: true}, CertificateRequest{},
 	ClientCertificate{Chain: []Certificate{{}}}, ServerCertificate{Chain: []Certificate{{}}}, Verify{Reason: ClientCAUnknown},
 	Finished{}, OtherMessage{}, OtherMessage{Message{Type: "NewSessionTicket", Padding: 3, Records: 2, Decoded: &tlswire.NewSessionTicket{}}}, Alert{Fatal: true}, HandshakeOK{Leaf: &Certificate{}, Phases: []HandshakePhase{{Name: PhasePolicy}}, Sign: 1}, HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("SSH\x1b")}},
-	HandshakeReported{}, PolicyDecision{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
+	HandshakeReported{}, PolicyDecision{}, PolicyDecision{Policy: "x", Nearest: "y"}, Recheck{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
 	TCPSYN{Attempt: 2, Segment: &Segment{Numbered: true, Seq: 1, Ack: 1, Bytes: true, Flags: "SYN", MSS: 1460, SACK: true, Timestamps: true}}, TCPSYNACK{}, TCPState{},
 	TCPRetransmit{Timeout: true, Attempt: 2}, TCPFIN{First: true}, TCPRST{}, TCPTimeWait{Expires: 1, Verdict: "closed_here", Words: "w", First: ProxySide, Passed: []Passage{{}}, Witness: Witness{"sock", "exact"}}, TCPHalfOpen{},
 	ProxyStart{}, ProxyReady{}, ProxyDraining{}, ProxyStop{}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertWarning{},

@@ -192,6 +192,10 @@ type PolicyDecision struct {
 	Rule        string // the deciding rule; "default" where none matched
 	Enforcement string // enforce or report
 	Auth        string // verified, flagged, missing, none
+	Policy      string // the entry of server_names whose policy it was; "" for the listener's own
+	Revocation  string // what is known: good, revoked, stale …; "" where nobody was asked
+	Nearest     string // of a denial: the allow rule that lacked least …
+	Lacked      string // … and what it lacked
 }
 
 // Name returns "policy.decision".
@@ -202,6 +206,30 @@ func (PolicyDecision) Level() Level { return Phase }
 
 // AppendAttrs implements [Body].
 func (b PolicyDecision) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("rule", b.Rule), slog.String("action", b.Action),
+	dst = append(dst, slog.String("rule", b.Rule), slog.String("action", b.Action),
 		slog.String("enforcement", b.Enforcement), slog.String("auth", b.Auth))
+	dst = text(text(dst, "policy", b.Policy), "revocation", b.Revocation)
+	return text(text(dst, "nearest", b.Nearest), "lacked", b.Lacked)
+}
+
+// Recheck: an open connection was judged again, and its client would not be let
+// in any more.
+type Recheck struct {
+	Trigger string // policy or expiry
+	Action  string // ended or reported
+	Reason  Reason
+	Detail  string
+	Rule    string
+}
+
+// Name returns "policy.recheck".
+func (Recheck) Name() string { return "policy.recheck" }
+
+// Level returns [Warn].
+func (Recheck) Level() Level { return Warn }
+
+// AppendAttrs implements [Body].
+func (b Recheck) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("action", b.Action), slog.String("trigger", b.Trigger))
+	return text(text(dst, "detail", b.Detail), "rule", b.Rule)
 }

@@ -94,6 +94,7 @@ var samples = []struct {
 	{conn, event.Record{Direction: event.Out, ContentType: "application_data", Content: "handshake", Version: "TLS 1.2", Length: 58, Encrypted: true, Offset: 133, Header: "170303003a"}},
 	{conn, event.Omitted{Messages: 40, Records: 2000, Bytes: 1 << 20}},
 	{conn, event.PolicyDecision{Action: "allow", Rule: "team", Enforcement: "enforce", Auth: "verified"}},
+	{conn, event.Recheck{Trigger: "policy", Action: "ended", Reason: event.ClientCertRevoked, Detail: "revoked by list 7", Rule: "team"}},
 	{conn, event.Alert{Direction: event.Out, Fatal: true, Code: 48, Description: "unknown_ca", Encrypted: true, Delivered: "acked"}},
 	{conn, event.Alert{Direction: event.In, Code: 0, Description: "close_notify", Encrypted: true}},
 	{conn, ok},

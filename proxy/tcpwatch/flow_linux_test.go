@@ -449,43 +449,6 @@ func TestGauges(t *testing.T) {
 	}
 }
 
-func BenchmarkConnectClose(b *testing.B) {
-	for _, tt := range []struct {
-		name  string
-		watch bool
-	}{{"bare", false}, {"watched", true}} {
-		b.Run(tt.name, func(b *testing.B) {
-			w := startT(b, sockOnly)
-			ln := listen(b, "127.0.0.1:0")
-			b.ReportAllocs()
-			for b.Loop() {
-				client, err := net.Dial("tcp", ln.Addr().String())
-				if err != nil {
-					b.Fatal(err)
-				}
-				server, err := ln.Accept()
-				if err != nil {
-					b.Fatal(err)
-				}
-				var f *Flow
-				if tt.watch {
-					snap, err := Open(server)
-					if err != nil {
-						b.Fatal(err)
-					}
-					if f, err = w.Watch(server, &snap, discard{}); err != nil {
-						b.Fatal(err)
-					}
-				}
-				client.Close()
-				f.Closing(false)
-				server.Close()
-				f.Closed()
-			}
-		})
-	}
-}
-
 type discard struct{}
 
 func (discard) Tell(Fact) {}
