@@ -51,7 +51,7 @@ func (c checker) warnAt(key, format string, args ...any) {
 func (c checker) checkUnbuilt() {
 	for key, f := range leaves(c.entries) {
 		u, ok := unbuiltKey(f.path)
-		if !ok || !c.sound(key) {
+		if !ok || !c.sound(key) || c.inherited(key) {
 			continue
 		}
 		if err := u.refuses(f, intendedDefaults()[f.path], c.values[key]); err != nil {

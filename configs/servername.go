@@ -20,6 +20,16 @@ func ownClientAuth(key string) string {
 	return before + ".client_auth." + key2
 }
 
+// inherited reports whether a server name's policy has a key from the listener's
+// own, where it is reported on.
+func (c checker) inherited(key string) bool {
+	if ownClientAuth(key) == key {
+		return false
+	}
+	_, own := c.given(key)
+	return !own
+}
+
 // isServerName takes what a client may ask for, and patterns that are safe: a
 // star for the first label alone.
 func isServerName(s string) error {

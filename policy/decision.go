@@ -135,15 +135,15 @@ func (d *Decision) Detail() string {
 	case CauseRevoked, CauseUnavailable:
 		return d.Revocation.Detail
 	case CauseRules:
+		if d.Nearest == "" && d.Lacked != "" {
+			return d.Lacked // more names than the rules look at: no rule was asked
+		}
 		text := `the rule "` + d.Rule + `" denies it`
 		if d.Rule == DefaultRule {
 			text = "no rule matches, and the default is deny"
 		}
 		if d.Nearest != "" {
 			return text + `; nearest is the rule "` + d.Nearest + `": ` + d.Lacked
-		}
-		if d.Lacked != "" {
-			return text + "; " + d.Lacked
 		}
 		return text
 	}

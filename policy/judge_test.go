@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -125,6 +126,18 @@ func TestADenialSaysWhatWasLacked(t *testing.T) {
 	}
 	if err := (&Refused{d}).Error(); err != "policy: "+want {
 		t.Errorf("error %q", err)
+	}
+}
+
+func TestTooManyNamesAreToldAsSuch(t *testing.T) {
+	w := newWorld(t)
+	var names []string
+	for i := range MaxNames + 1 {
+		names = append(names, fmt.Sprintf("n%d.example", i))
+	}
+	d := w.auth.Judge(state(w.mid.client(t, "many", dnsNames(names...)), w.mid), now)
+	if want := "the certificate has 1001 alternative names, and the rules look at no more than 1000"; d.Allowed || d.Reason() != "policy_denied" || d.Detail() != want {
+		t.Errorf("got %v, %s, %q", d.Allowed, d.Reason(), d.Detail())
 	}
 }
 
