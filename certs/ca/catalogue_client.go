@@ -353,6 +353,7 @@ var clientCases = []Case{
 		Reason: "client_cert_malformed", Alert: decodeError,
 		Verdicts: verdicts(decodeError, unknownCA, unknownCA, internalError),
 		Differs:  []string{inKeyUsage}, spoil: twice,
+		Note: "in TLS 1.2 GnuTLS says bad_certificate",
 	},
 	{
 		Defect: "serial_zero", Role: Client, Meaning: "its serial number is 0",
