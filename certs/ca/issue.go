@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -180,27 +181,26 @@ func (a *Authority) IssueContext(ctx context.Context, r Request) (*Issued, error
 
 // profileName is what the inventory calls the profile.
 func (r Request) profileName(s *subject) string {
-	switch {
-	case r.Profile != nil:
+	if r.Profile != nil {
 		return r.Profile.Name
-	case s.usage == Both:
-		return "peer"
 	}
-	return s.usage.String()
+	return builtinFor[s.usage]
 }
+
+// builtinFor are the profiles that a [Usage] stands for.
+var builtinFor = map[Usage]string{Server: "server", Client: "client", Both: "peer"}
 
 // profile says what the signature grants.
 func (r Request) profile(s *subject) (p profile, err error) {
-	if r.Profile != nil {
-		if p, err = r.Profile.grant(s); err != nil {
-			return p, err
-		}
-	} else {
-		_, names := s.usage.extended()
-		p.usages = append([]string{"digital signature"}, names...)
-		if s.usage&Server != 0 && r.isRSA() {
-			p.usages = append(p.usages, "key encipherment") // RSA key exchange of TLS 1.2
-		}
+	from := r.Profile
+	if from == nil {
+		from = builtinProfiles[builtinFor[s.usage]]
+	}
+	if p, err = from.grant(s); err != nil {
+		return p, err
+	}
+	if from.rsaServer && r.isRSA() {
+		p.usages = append(slices.Clone(p.usages), "key encipherment")
 	}
 	p.name = s.name()
 	san, err := s.extension()

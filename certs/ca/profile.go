@@ -38,13 +38,17 @@ type Profile struct {
 	// Names must match every name of a certificate as a whole, the common name
 	// included. If nil, any name does.
 	Names *regexp.Regexp
+
+	// rsaServer adds "key encipherment" for RSA keys, for the key exchange of TLS
+	// 1.2; a profile of a file says so itself.
+	rsaServer bool
 }
 
 // The profiles that are always there.
 var builtinProfiles = map[string]*Profile{
-	"server": {Name: "server", Usages: []string{"digital signature", "server auth"}},
+	"server": {Name: "server", Usages: []string{"digital signature", "server auth"}, rsaServer: true},
 	"client": {Name: "client", Usages: []string{"digital signature", "client auth"}},
-	"peer":   {Name: "peer", Usages: []string{"digital signature", "server auth", "client auth"}},
+	"peer":   {Name: "peer", Usages: []string{"digital signature", "server auth", "client auth"}, rsaServer: true},
 	"ca":     {Name: "ca", Usages: []string{"cert sign", "crl sign"}, CA: true},
 }
 

@@ -22,7 +22,7 @@ func newCACommand() *cobra.Command {
 		RunE:  runGroup,
 	}
 	cmd.AddCommand(newCAInitCommand(), newCABadsetCommand(), newCAApplyCommand())
-	cmd.AddCommand(newCAListCommand(), newCAShowCommand(), newCARotateCommand(), newCACRLCommand(), newCAOCSPCommand(), newCAServeCommand())
+	cmd.AddCommand(newCAListCommand(), newCAShowCommand(), newCARotateCommand(), newCACRLCommand(), newCAExportCommand(), newCAOCSPCommand(), newCAServeCommand())
 	return cmd
 }
 

@@ -119,7 +119,7 @@ func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	defer o.close()
-	if err := f.grant(cmd, o, &r); err != nil {
+	if err := f.grant(o, &r); err != nil {
 		return caFailure(err)
 	}
 	issued, err := f.issue(cmd, o, r)
@@ -255,7 +255,7 @@ func (f *issueFlags) life(cmd *cobra.Command, r *ca.Request) (err error) {
 }
 
 // grant says what the certificate is for.
-func (f *issueFlags) grant(_ *cobra.Command, o *openedCA, r *ca.Request) (err error) {
+func (f *issueFlags) grant(o *openedCA, r *ca.Request) (err error) {
 	path := f.profiles
 	if path == "" {
 		path = o.settings.Profiles
@@ -272,14 +272,6 @@ func (f *issueFlags) grant(_ *cobra.Command, o *openedCA, r *ca.Request) (err er
 	}
 	f.chosen, err = profiles.Lookup(f.profile)
 	r.Profile = f.chosen
-	// A key of RSA gets "key encipherment" only by the usage, so the names that
-	// stand for one are taken for it.
-	for _, u := range []ca.Usage{ca.Server, ca.Client, ca.Both} {
-		if builtin, lookupErr := (*ca.Profiles)(nil).Lookup(map[ca.Usage]string{ca.Server: "server", ca.Client: "client", ca.Both: "peer"}[u]); lookupErr == nil && builtin == f.chosen {
-			r.Usage, r.Profile, f.chosen = u, nil, nil
-			f.server, f.client = u&ca.Server != 0, u&ca.Client != 0
-		}
-	}
 	return err
 }
 

@@ -41,7 +41,7 @@ func (f *issueFlags) runMany(cmd *cobra.Command) error {
 		if err := cmd.Context().Err(); err != nil {
 			return exitWith(exInterrupted, fmt.Errorf("stopped after %d of %d certificates", len(reports), len(orders)))
 		}
-		if err := f.grant(cmd, o, &order.request); err != nil {
+		if err := f.grant(o, &order.request); err != nil {
 			return caFailure(err)
 		}
 		issued, err := f.issue(cmd, o, order.request)
@@ -52,7 +52,7 @@ func (f *issueFlags) runMany(cmd *cobra.Command) error {
 		if err != nil {
 			return undoIfNot(cmd, o, issued, writeFailure(err, order.stem))
 		}
-		reports = append(reports, newIssueReport(o.Authority, issued, files, f.usage()))
+		reports = append(reports, newIssueReport(o.Authority, issued, files, f.granted()))
 		bar.step()
 	}
 	bar.end()

@@ -41,10 +41,7 @@ func newIssueReport(a *ca.Authority, issued *ca.Issued, files ca.Files, usage ca
 }
 
 func (f *issueFlags) report(cmd *cobra.Command, a *ca.Authority, issued *ca.Issued, files ca.Files) error {
-	usage := f.usage()
-	if f.chosen != nil {
-		usage = f.chosen.Usage()
-	}
+	usage := f.granted()
 	r := newIssueReport(a, issued, files, usage)
 	talk := f.talk(cmd)
 	made := files.Cert
@@ -61,6 +58,14 @@ func (f *issueFlags) report(cmd *cobra.Command, a *ca.Authority, issued *ca.Issu
 		return nil
 	}
 	return writeJSONTo(cmd.OutOrStdout(), r)
+}
+
+// granted is what the certificate is for in the end.
+func (f *issueFlags) granted() ca.Usage {
+	if f.chosen != nil {
+		return f.chosen.Usage()
+	}
+	return f.usage()
 }
 
 // sayHowToUse prints lines to paste.
