@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,6 +129,34 @@ func TestRotationHoldsWhatItSays(t *testing.T) {
 		for i, server := range []string{"server-old", "server-new"} {
 			if got := v.Verify(pairOf(t, dir, server), time.Now()); got.OK() != want[i] {
 				t.Errorf("%s before %s: %s %s", server, trust, got.Fault, got.Detail)
+			}
+		}
+	}
+}
+
+// The good certificates of the examples stand before other programs too.
+func TestExamplesStandElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ manifest, trust, name string }{
+		{"local-mtls.yaml", "root", "server"}, {"local-mtls.yaml", "root", "alice"}, {"local-mtls.yaml", "root", "bob"},
+		{"rotation.yaml", "old-root", "server-old"}, {"rotation.yaml", "new-root", "client-new"},
+		{"rotation.yaml", "old-root", "server-new"}, {"rotation.yaml", "trust", "server-new"}, {"negative.yaml", "root", "good"},
+	} {
+		dir := t.TempDir()
+		mustApply(t, example(t, c.manifest), dir, ApplyOptions{})
+		trust, leaf := filepath.Join(dir, c.trust+".pem"), filepath.Join(dir, c.name+".pem")
+		for _, command := range [][]string{
+			{"openssl", "verify", "-x509_strict", "-CAfile", trust, "-untrusted", leaf, leaf},
+			{"certtool", "--verify", "--load-ca-certificate", trust, "--infile", leaf},
+			{"openssl", "pkey", "-noout", "-in", filepath.Join(dir, c.name+"-key.pem")},
+			{"certtool", "--key-info", "--infile", filepath.Join(dir, c.name+"-key.pem")},
+		} {
+			if _, err := exec.LookPath(command[0]); err != nil {
+				t.Logf("%s is not installed", command[0])
+				continue
+			}
+			if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+				t.Errorf("%s of %s: %s: %v\n%s", c.name, c.manifest, strings.Join(command, " "), err, out)
 			}
 		}
 	}
