@@ -114,21 +114,22 @@ func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
 	if f.conn == nil {
 		return tcpwire.Info{}, net.ErrClosed
 	}
-	info, unread, err := lastLook(f.conn)
+	read, unread, err := lastLook(f.conn)
 	if err != nil {
-		return info, err
+		return read, err
 	}
+	info := &read
 	now := time.Now()
 	f.unread = unread > 0
 	f.see(info, now)
 	switch {
 	case info.State == tcpwire.Closed: // reset, or in TIME-WAIT already
 	case abort || f.unread:
-		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: &info})
+		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: info})
 	default:
 		f.sentFIN(now)
 	}
-	return info, nil
+	return read, nil
 }
 
 // Closed is to be called right after the connection was closed, when [Flow.Closing]
@@ -150,8 +151,8 @@ func (f *Flow) sentFIN(now time.Time) {
 }
 
 // see draws conclusions from TCP_INFO, read while we hold the connection.
-func (f *Flow) see(info tcpwire.Info, now time.Time) {
-	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: &info}
+func (f *Flow) see(info *tcpwire.Info, now time.Time) {
+	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: info}
 	switch info.State {
 	case tcpwire.CloseWait, tcpwire.LastAck, tcpwire.Closing:
 		o.Kind, o.By = SawFIN, Peer

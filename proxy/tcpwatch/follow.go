@@ -56,9 +56,9 @@ func (w *Watcher) ask(f *Flow, now time.Time) bool {
 	s, err := w.diag.Get(f.id)
 	switch {
 	case err == nil:
-		return f.found(&s, now)
+		return f.found(s, now)
 	case errors.Is(err, ErrNotFound):
-		f.gone(w.recycled(f.id), now)
+		f.gone(w.recycled, now)
 		return true
 	}
 	return false // asked again later, until its time is over
@@ -180,7 +180,7 @@ func (w *Watcher) askAll(now time.Time) {
 	for _, f := range all {
 		s, is := there[f.id.Cookie]
 		if is && now.Sub(f.since) <= followFor {
-			f.found(&s, now)
+			f.found(s, now)
 			w.postpone(f, now)
 			continue
 		}

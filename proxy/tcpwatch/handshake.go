@@ -12,12 +12,12 @@ const maxSYNACKs = 16
 // shook takes in what the kernel told of the handshake at accept; f.mu is held.
 func (f *Flow) shook(snap *Snapshot) {
 	h := snap.Handshake()
-	info := snap.Info
+	info := &snap.Info
 	f.state, f.told.states = tcpwire.Established, StatesOf(tcpwire.Established)
 	o := Observation{Time: snap.Time, Source: Sock, Quality: Inferred, ID: f.id, By: Peer}
 	if f.dialed {
 		// The counters of the dialing side do not tell when it began.
-		o.Kind, o.By, o.Info, o.Quality = SawEstablished, 0, &info, Derived
+		o.Kind, o.By, o.Info, o.Quality = SawEstablished, 0, info, Derived
 		f.observe(o)
 		return
 	}
@@ -43,7 +43,7 @@ func (f *Flow) shook(snap *Snapshot) {
 		f.observe(again)
 	}
 	done := o
-	done.Kind, done.By, done.Segment, done.Attempt, done.Info = SawEstablished, 0, nil, 0, &info
+	done.Kind, done.By, done.Segment, done.Attempt, done.Info = SawEstablished, 0, nil, 0, info
 	if !h.Established.IsZero() {
 		done.Time = h.Established
 	}

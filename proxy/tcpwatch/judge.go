@@ -16,12 +16,13 @@ const slack = 100 * time.Millisecond
 
 // found takes in what sock_diag says of the connection after our close. It
 // reports whether that was the end.
-func (f *Flow) found(s *Socket, now time.Time) bool {
+func (f *Flow) found(s Socket, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Expires: s.Expires}
 	if s.Info.Len > 0 {
-		o.Info = &s.Info
+		info := s.Info
+		o.Info = &info
 	}
 	switch s.State {
 	case tcpwire.TimeWait:
@@ -88,13 +89,13 @@ func (f *Flow) first() Party {
 	return 0
 }
 
-// gone takes in that the kernel has the connection no more; recycled says that
+// gone takes in that the kernel has the connection no more; recycled asks whether
 // it has a later one of the same four-tuple.
-func (f *Flow) gone(recycled bool, now time.Time) {
+func (f *Flow) gone(recycled func(ID) bool, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	v, q := f.judge(now)
-	if recycled && v == ResetAfterClose {
+	if v == ResetAfterClose && q == Inferred && recycled(f.id) {
 		v = Recycled
 	}
 	o := Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}

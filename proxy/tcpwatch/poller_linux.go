@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"mtlsproxy/proxy/tcpwire"
 )
 
 // hangup is the news that a peer will send no more; broken, by an error.
@@ -103,16 +101,3 @@ func (p *poller) wait(into []hangup) (n int, err error) {
 func (p *poller) setDeadline(t time.Time) { p.file.SetReadDeadline(t) }
 
 func (p *poller) close() { p.file.Close() }
-
-// lastLook reads TCP_INFO and how many bytes wait unread.
-func lastLook(conn *net.TCPConn) (i tcpwire.Info, unread int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return i, 0, err
-	}
-	if i, err = Info(conn); err != nil {
-		return i, 0, err
-	}
-	err = raw.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
-	return i, unread, err
-}

@@ -27,7 +27,7 @@ const (
 // RawConn.Control are made once, because a closure for each call would be an
 // allocation for each call.
 type reader struct {
-	all, infoOnly func(fd uintptr)
+	all, infoOnly, last func(fd uintptr)
 
 	cookie  uint64
 	info    [tcpwire.InfoSize]byte
@@ -36,12 +36,13 @@ type reader struct {
 	long    []byte // instead of syn, if that is too short
 	synLen  int
 	synErr  error
+	unread  int
 	err     error
 }
 
 var readers = sync.Pool{New: func() any {
 	r := new(reader)
-	r.all, r.infoOnly = r.readAll, r.readInfo
+	r.all, r.infoOnly, r.last = r.readAll, r.readInfo, r.readLast
 	return r
 }}
 
@@ -63,6 +64,14 @@ func (r *reader) readAll(fd uintptr) {
 
 func (r *reader) readInfo(fd uintptr) {
 	r.infoLen, r.err = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, r.info[:])
+}
+
+func (r *reader) readLast(fd uintptr) {
+	r.readInfo(fd)
+	var err error
+	if r.unread, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ); err != nil {
+		r.unread = 0
+	}
 }
 
 func (r *reader) release() {
@@ -114,13 +123,26 @@ func (r *reader) segment() (*tcpwire.Segment, error) {
 }
 
 func info(conn syscall.Conn) (tcpwire.Info, error) {
+	r := readers.Get().(*reader)
+	defer r.release()
+	return r.look(conn, r.infoOnly)
+}
+
+// lastLook reads TCP_INFO and how many bytes wait unread.
+func lastLook(conn *net.TCPConn) (i tcpwire.Info, unread int, err error) {
+	r := readers.Get().(*reader)
+	defer r.release()
+	i, err = r.look(conn, r.last)
+	return i, r.unread, err
+}
+
+// look reads TCP_INFO by one of the reader's functions.
+func (r *reader) look(conn syscall.Conn, read func(fd uintptr)) (tcpwire.Info, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return tcpwire.Info{}, err
 	}
-	r := readers.Get().(*reader)
-	defer r.release()
-	if err := raw.Control(r.infoOnly); err != nil {
+	if err := raw.Control(read); err != nil {
 		return tcpwire.Info{}, err
 	}
 	if r.err != nil {

@@ -195,7 +195,7 @@ func (w *Watcher) Stats() Stats {
 }
 
 // Watch follows an accepted connection and tells its facts. snap is what [Open]
-// returned for it. The error matches errors.ErrUnsupported if conn is not a
+// returned for it, and must not change afterwards. The error matches errors.ErrUnsupported if conn is not a
 // *net.TCPConn, and net.ErrClosed if it or the watcher is closed; the Flow is nil
 // then.
 func (w *Watcher) Watch(conn net.Conn, snap *Snapshot, teller Teller) (*Flow, error) {
