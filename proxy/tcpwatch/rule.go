@@ -119,6 +119,7 @@ type advice struct {
 	advice   string
 	dialed   string // the advice for the dialed side, where it differs
 	settings []string
+	dialing  []string // more settings, for the dialed side
 }
 
 var adviceFor = [...]advice{
@@ -140,7 +141,7 @@ var adviceFor = [...]advice{
 	ClientInCloseWait: {
 		id: "client_in_close_wait", state: tcpwire.FinWait2, much: 1000,
 		title:    "client in CLOSE_WAIT",
-		meaning:  "we closed, the client acknowledged our FIN and has not closed its end: its application forgot the socket, or it has not got to it yet. The kernel drops ours when the time is over; their number is closes a second times that time",
+		meaning:  "we closed, the peer acknowledged our FIN and has not closed its end: its application forgot the socket, or has not got to it yet. The kernel drops ours when the time is over; their number is closes a second times that time",
 		advice:   "lower socket.linger2 of the listener, and tell the owners of these clients",
 		dialed:   "tell the owner of the upstream, or lower net.ipv4.tcp_fin_timeout",
 		settings: []string{"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_max_tw_buckets"},
@@ -190,7 +191,8 @@ var adviceFor = [...]advice{
 		meaning:  "who closes first keeps TIME-WAIT for 60 s. At a port that is listened at it does no harm: 256 bytes each",
 		advice:   "nothing; letting clients close first moves them there",
 		dialed:   "let the upstream close first, or keep connections to it open: each of these takes a local port of those net.ipv4.ip_local_port_range has for one upstream address",
-		settings: []string{"net.ipv4.tcp_max_tw_buckets", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse"},
+		settings: []string{"net.ipv4.tcp_max_tw_buckets"},
+		dialing:  []string{"net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse"},
 	},
 	HandshakesStuck: {
 		id: "handshakes_stuck", state: tcpwire.SynReceived, much: 100,
@@ -255,7 +257,11 @@ func (s *Survey) diagnose() {
 				f.Title = "upstream in CLOSE_WAIT"
 			}
 		}
-		for _, name := range a.settings {
+		names := a.settings
+		if g.Dialed {
+			names = slices.Concat(names, a.dialing)
+		}
+		for _, name := range names {
 			f.Settings = append(f.Settings, Setting{name, s.Settings.value(name)})
 		}
 		s.Findings = append(s.Findings, f)

@@ -3,6 +3,7 @@ package tcpwatch
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ const sysctlRoot = "/proc/sys"
 func ReadSysctls() Sysctls {
 	all := make(Sysctls)
 	for _, a := range adviceFor {
-		for _, name := range a.settings {
+		for _, name := range slices.Concat(a.settings, a.dialing) {
 			if _, read := all[name]; read {
 				continue
 			}
