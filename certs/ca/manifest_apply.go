@@ -90,7 +90,7 @@ func (m *Manifest) Apply(dir string, o ApplyOptions) (*ApplyReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer release(lock)
 	if err := tryLock(lock); errors.Is(err, errLocked) {
 		return nil, fmt.Errorf("%s: %w; try again when it is done", dir, ErrBusy)
 	} else if err != nil {

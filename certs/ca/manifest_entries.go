@@ -2,6 +2,7 @@ package ca
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 
@@ -152,11 +153,12 @@ func (r *manifestReader) defect(c *manifestLeaf, d Defect, anyUsage bool, at pla
 	}
 }
 
-// request is what the entry asks for, without its dates.
+// request is what the entry asks for, without its dates. The common name is the
+// entry's own, unless it says another.
 func (c *manifestLeaf) request() Request {
 	r := Request{SANs: c.sans, CommonName: c.cn, Usage: c.usage, KeyAlgo: c.key}
-	if c.cn == "" && len(c.sans) == 0 {
-		r.CommonName = c.name
+	if name := path.Base(c.name); c.cn == "" && len(name) <= maxCommonName {
+		r.CommonName = name
 	}
 	return r
 }

@@ -20,3 +20,10 @@ func tryLock(f *os.File) error {
 	}
 	return err
 }
+
+// release ends the lock and closes the file. Closing alone would leave the lock to
+// a process that is being started at this moment and has the file until it is.
+func release(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // closing it ends the lock too
+	_ = f.Close()                                   // nothing was written
+}

@@ -195,12 +195,15 @@ func printVerification(cmd *cobra.Command, v *verification, output string) error
 		fmt.Fprintf(&b, "the chain falls: %s\n%s\n", v.Reason, v.Detail)
 	}
 	fmt.Fprintf(&b, "\n%-12s %s\n", "path", strings.Join(v.Path, " <- "))
+	row := func(format string, args ...any) {
+		b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
+	}
 	for _, r := range v.Rules {
-		fmt.Fprintf(&b, "%-12s %-8s %s\n", r.Rule, r.Result, strings.Join(r.Detail, "; "))
+		row("%-12s %-8s %s", r.Rule, r.Result, strings.Join(r.Detail, "; "))
 	}
 	b.WriteByte('\n')
 	for _, s := range ca.Stacks() {
-		fmt.Fprintf(&b, "%-16s %-24s %s\n", s, v.Verdicts[s].Verdict, v.Verdicts[s].Why)
+		row("%-16s %-24s %s", s, v.Verdicts[s].Verdict, v.Verdicts[s].Why)
 	}
 	return write(cmd.OutOrStdout(), []byte(b.String()))
 }
