@@ -100,6 +100,9 @@ func parseDump(b []byte, seq uint32, visit func(*Socket) bool) (done, more bool,
 		if errno != 0 {
 			return false, false, errno
 		}
+		if order.Uint16(message[4:]) == netlinkError {
+			continue // an acknowledgment
+		}
 		if !visit(&s) {
 			return false, false, nil
 		}

@@ -30,8 +30,14 @@ type earlyFlow struct {
 	gone  bool // claimed or dropped, but still in order
 }
 
-// maxEarlyEach bounds what is kept of one connection.
-const maxEarlyEach = 32
+const (
+	// maxEarlyEach bounds what is kept of one connection.
+	maxEarlyEach = 32
+
+	// maxEarlyGone is how many places of claimed connections are left in the order
+	// before they are swept out.
+	maxEarlyGone = 1024
+)
 
 // add keeps an observation; the oldest connection makes room.
 func (b *earlyBook) add(o Observation, limit int) {
@@ -54,6 +60,9 @@ func (b *earlyBook) add(o Observation, limit int) {
 	}
 	e.seen = append(e.seen, o)
 	b.count++
+	if len(b.order) > 2*len(b.seen)+maxEarlyGone {
+		b.order = slices.DeleteFunc(b.order, func(e *earlyFlow) bool { return e.gone })
+	}
 	for b.count > limit && len(b.order) > 0 {
 		if old := b.order[0]; !old.gone {
 			b.lost += uint64(len(old.seen))

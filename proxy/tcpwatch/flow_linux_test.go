@@ -356,6 +356,21 @@ func TestFinWait2IsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
+func TestCensus(t *testing.T) {
+	w := startT(t, sockOnly)
+	watchT(t, w) // stays open
+	halfClosed, closed := watchT(t, w), watchT(t, w)
+	halfClosed.client.CloseWrite()
+	halfClosed.await(t, SawFIN, Peer)
+	closed.close(t, false)
+	closed.awaitState(t, tcpwire.FinWait2)
+	accepted, dialed := w.Census()
+	want := [tcpwire.BoundInactive + 1]int{tcpwire.Established: 1, tcpwire.CloseWait: 1, tcpwire.FinWait2: 1}
+	if accepted != want || dialed != [tcpwire.BoundInactive + 1]int{} {
+		t.Errorf("got %v, dialed %v, want %v", accepted, dialed, want)
+	}
+}
+
 func TestTooManyClosedConnections(t *testing.T) {
 	w := startT(t, Options{Tiers: []Source{Sock}, MaxPending: 2})
 	ln := listen(t, "127.0.0.1:0")

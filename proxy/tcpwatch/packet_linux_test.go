@@ -213,3 +213,15 @@ func TestEarlyObservationsAreBounded(t *testing.T) {
 		t.Errorf("the first is still there: %v", got)
 	}
 }
+
+func TestClaimedConnectionsLeaveNothing(t *testing.T) {
+	var b earlyBook
+	b.add(Observation{Kind: SawSYN, Time: time.Now(), ID: ID{Remote: addr4(1)}}, 1000) // never claimed: it stays in front
+	for range 10 * maxEarlyGone {
+		b.add(Observation{Kind: SawSYN, Time: time.Now(), ID: ID{Remote: addr4(2)}}, 1000)
+		b.claim(tuple{remote: addr4(2)})
+	}
+	if len(b.order) > 2*maxEarlyGone || b.count != 1 {
+		t.Errorf("%d places for %d observations", len(b.order), b.count)
+	}
+}

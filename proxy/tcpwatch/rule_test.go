@@ -61,7 +61,7 @@ func TestEveryRuleHasItsAdvice(t *testing.T) {
 }
 
 func TestPeersOfAGroupAreRanked(t *testing.T) {
-	s := &Survey{groups: make(map[groupKey]*Group)}
+	s := &Survey{groups: make(map[groupKey]*Group), shaking: make(map[uint16]int)}
 	for i, n := range []int{1, 2, 3, 4, 5, 6, 7} {
 		for range n {
 			k := Socket{State: tcpwire.FinWait2, Remote: addr4(byte(i))}

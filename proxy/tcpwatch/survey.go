@@ -26,14 +26,15 @@ type Survey struct {
 	Settings  Sysctls
 	Findings  []Finding // what it means, the worst first
 
-	groups map[groupKey]*Group
+	groups  map[groupKey]*Group
+	shaking map[uint16]int // in SYN-RECEIVED, by local port
 }
 
 // Listening is a socket in LISTEN.
 type Listening struct {
 	Local   netip.AddrPort
 	Queue   QueueLength
-	Pending int // in SYN-RECEIVED at its port, of all addresses
+	Pending int // in SYN-RECEIVED at its port, of all its addresses
 	UID     uint32
 }
 
@@ -88,7 +89,7 @@ const (
 // SurveyPorts looks at all sockets of the ports, once. It dumps the kernel's
 // table ([Dump]): call it every second at most.
 func SurveyPorts(ports ...uint16) (*Survey, error) {
-	s := &Survey{Time: time.Now(), Ports: ports, Settings: ReadSysctls(), groups: make(map[groupKey]*Group)}
+	s := &Survey{Time: time.Now(), Ports: ports, Settings: ReadSysctls(), groups: make(map[groupKey]*Group), shaking: make(map[uint16]int)}
 	for _, port := range ports {
 		for _, f := range []Filter{{LocalPort: port, Info: true}, {RemotePort: port, Info: true}} {
 			dialed := f.RemotePort != 0
@@ -125,6 +126,9 @@ func (s *Survey) add(k *Socket, dialed bool) {
 	side := &s.Accepted
 	if dialed {
 		side = &s.Dialed
+	}
+	if state == tcpwire.SynReceived && !dialed {
+		s.shaking[k.Local.Port()]++
 	}
 	age := s.age(k)
 	side.Count[state]++
@@ -175,7 +179,7 @@ func (s *Survey) age(k *Socket) time.Duration {
 func (s *Survey) finish() {
 	slices.SortFunc(s.Listeners, func(a, b Listening) int { return a.Local.Compare(b.Local) })
 	for i := range s.Listeners {
-		s.Listeners[i].Pending = s.Accepted.Count[tcpwire.SynReceived]
+		s.Listeners[i].Pending = s.shaking[s.Listeners[i].Local.Port()]
 	}
 	for _, g := range s.groups {
 		g.rank()

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"mtlsproxy/proxy/tcpwire"
 )
 
 // Options say what [Start] is to do.
@@ -194,8 +196,36 @@ func (w *Watcher) Stats() Stats {
 	return s
 }
 
+// Census counts the connections that are followed, open or closed, by the state
+// they were last known to be in, under the numbers of Linux. It asks the kernel
+// nothing: while a connection is open, only what its end does is known.
+func (w *Watcher) Census() (accepted, dialed [tcpwire.BoundInactive + 1]int) {
+	w.mu.Lock()
+	flows := make([]*Flow, 0, len(w.flows)+len(w.pending))
+	for _, f := range w.flows {
+		flows = append(flows, f)
+	}
+	flows = append(flows, w.pending...)
+	w.mu.Unlock()
+	for _, f := range flows {
+		f.mu.Lock()
+		state := f.state
+		f.mu.Unlock()
+		if !state.Known() {
+			continue
+		}
+		if f.dialed {
+			dialed[state]++
+		} else {
+			accepted[state]++
+		}
+	}
+	return accepted, dialed
+}
+
 // Watch follows an accepted connection and tells its facts. snap is what [Open]
-// returned for it, and must not change afterwards. The error matches errors.ErrUnsupported if conn is not a
+// returned for it, and must not change afterwards. [Flow.Closing] and [Flow.Closed]
+// are to be called around the close. The error matches errors.ErrUnsupported if conn is not a
 // *net.TCPConn, and net.ErrClosed if it or the watcher is closed; the Flow is nil
 // then.
 func (w *Watcher) Watch(conn net.Conn, snap *Snapshot, teller Teller) (*Flow, error) {
