@@ -27,26 +27,7 @@ var notYet = []unbuilt{
 	{key: "listeners.*.proxy_protocol.trusted"},
 	{key: "listeners.*.proxy_protocol.timeout"},
 
-	{key: "listeners.*.tls.ticket_keys_file"},
 	{key: "listeners.*.tls.ticket_policy_recheck", only: []string{"true"}},
-	{key: "listeners.*.client_auth.intermediates", only: []string{""}},
-
-	{key: "listeners.*.client_auth.revocation.mode", only: []string{"none"}},
-	{key: "listeners.*.client_auth.revocation.crl"},
-	{key: "listeners.*.client_auth.revocation.max_age"},
-	{key: "listeners.*.client_auth.revocation.scope"},
-	{key: "listeners.*.client_auth.revocation.on_stale"},
-	{key: "listeners.*.client_auth.revocation.on_missing"},
-
-	{key: "listeners.*.client_auth.ocsp.mode", only: []string{"none"}},
-	{key: "listeners.*.client_auth.ocsp.responder"},
-	{key: "listeners.*.client_auth.ocsp.timeout"},
-	{key: "listeners.*.client_auth.ocsp.nonce"},
-
-	{key: "listeners.*.client_auth.recheck", only: []string{"none"}},
-	{key: "listeners.*.client_auth.alerts", only: []string{"library"}},
-
-	{key: "listeners.*.server_names.*.names"},
 
 	{key: "upstreams.*.balance", only: []string{"first_up", "round_robin"}},
 
@@ -63,9 +44,6 @@ var notYet = []unbuilt{
 	{key: "upstreams.*.health.kind", only: []string{"none"}},
 	{key: "upstreams.*.health.interval"},
 	{key: "upstreams.*.health.timeout"},
-
-	{key: "policy.default", only: []string{"allow"}},
-	{key: "policy.rules"},
 
 	{key: "inspect.keylog", only: []string{"none"}},
 	{key: "inspect.capture_secrets", only: []string{"none"}},

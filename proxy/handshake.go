@@ -148,9 +148,19 @@ func (s *session) refuse(err error, over time.Duration) {
 	s.tap.when.finish(over, true, d.By == event.ClientSide)
 	d.Phases, d.Duration = s.tap.when.cut.phases(), over
 	if s.Inspect.Level >= InspectMessages && len(d.Chain) > 0 {
-		s.emit(time.Now(), event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail})
+		s.tellRefusal(&d)
 	}
 	if s.end(outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: d.LibraryError}) {
 		s.emit(time.Now(), event.HandshakeFailed{Failure: d.Failure})
 	}
+}
+
+// tellRefusal tells at which step a client with a certificate was refused.
+func (s *session) tellRefusal(d *diagnosis) {
+	if s.decision.Cause == policy.CauseRules {
+		s.tellVerdict()
+		s.emit(time.Now(), s.policyDecision())
+		return
+	}
+	s.emit(time.Now(), event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail})
 }

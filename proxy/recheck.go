@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"crypto/x509"
+	"maps"
 	"time"
 
 	"mtlsproxy/policy"
@@ -30,11 +30,21 @@ func (s *session) admit() {
 	}
 }
 
+// recheckOf says what becomes of open connections under one of the policies.
+func (e *epoch) recheckOf(auth *policy.ClientAuth) Recheck {
+	if auth.Name != "" {
+		return e.RecheckByName[auth.Name]
+	}
+	return e.Recheck
+}
+
+// rechecksLike reports whether e and o do the same about open connections.
+func (e *epoch) rechecksLike(o *epoch) bool {
+	return e.Recheck == o.Recheck && maps.Equal(e.RecheckByName, o.RecheckByName)
+}
+
 // recheckAll judges the open connections by the settings of e.
 func (l *Listener) recheckAll(e *epoch) {
-	if e.Recheck == RecheckNone {
-		return
-	}
 	for _, s := range l.sessions.all() {
 		s.mu.Lock()
 		admitted := s.admitted && !s.ended
@@ -48,48 +58,52 @@ func (l *Listener) recheckAll(e *epoch) {
 // recheck judges the client by the settings of e, as if it came now. Nothing that
 // was found when it came is relied on.
 func (s *session) recheck(e *epoch, trigger string) {
+	auth := e.byName.Select(s.hello.serverName)
+	how := e.recheckOf(auth)
+	if how == RecheckNone {
+		return
+	}
 	cs := s.tls.ConnectionState()
 	cs.VerifiedChains = nil
-	auth := e.byName.Select(s.hello.serverName)
 	d := auth.JudgeFrom(s.about.Client.Addr(), &cs, time.Now())
 	if d.Allowed && !d.Reported {
 		return
 	}
 	body := event.Recheck{Trigger: trigger, Action: "ended", Reason: decisionReason(&d), Detail: d.Detail(), Rule: d.Rule}
-	if e.Recheck == RecheckReport || d.Reported {
+	if how == RecheckReport || d.Reported {
 		body.Action = "reported"
 	}
-	s.emit(time.Now(), body)
-	if body.Action == "ended" {
-		s.cut(outcome{reason: body.Reason, cause: event.CauseDenied, by: byError, how: event.ByRST, detail: body.Detail})
+	if s.tellRecheck(body) && body.Action == "ended" {
+		s.interrupt()
 	}
+}
+
+// tellRecheck tells what was found and, where that ends the session, ends it in
+// the same moment: the session's own goroutine may be about to write the last
+// line of the journal, and nothing may follow that. It reports false where the
+// session has ended by itself, and what was found is of no matter any more.
+func (s *session) tellRecheck(body event.Recheck) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return false
+	}
+	if body.Action == "ended" {
+		s.ended = true
+		s.over = outcome{reason: body.Reason, cause: event.CauseDenied, by: byError, how: event.ByRST, detail: body.Detail}
+	}
+	s.emitLocked(time.Now(), body)
+	return true
 }
 
 // standsUntil returns when the first certificate of the client's chain runs out;
 // the zero time where that is of no matter.
 func (s *session) standsUntil() time.Time {
-	if s.Recheck == RecheckNone || s.decision.Standing != policy.Verified {
+	if s.recheckOf(s.face.auth) == RecheckNone || s.decision.Standing != policy.Verified {
 		return time.Time{}
 	}
-	if end := earliestEnd(s.decision.Verdict.Chains); !end.IsZero() {
+	if end := s.decision.ValidUntil(); !end.IsZero() {
 		return end.Add(time.Second) // it is good up to its last second
 	}
 	return time.Time{}
-}
-
-// earliestEnd returns when the chain that stands longest no longer does.
-func earliestEnd(chains [][]*x509.Certificate) time.Time {
-	var last time.Time
-	for _, chain := range chains {
-		var first time.Time
-		for _, c := range chain {
-			if first.IsZero() || c.NotAfter.Before(first) {
-				first = c.NotAfter
-			}
-		}
-		if first.After(last) {
-			last = first
-		}
-	}
-	return last
 }

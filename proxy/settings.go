@@ -24,8 +24,10 @@ type Settings struct {
 	ByName     []policy.Named
 
 	// Recheck says what becomes of an open connection whose client would not be
-	// let in any more.
-	Recheck Recheck
+	// let in any more, RecheckByName the same under the policies of ByName, by
+	// their names.
+	Recheck       Recheck
+	RecheckByName map[string]Recheck
 
 	Timeouts Timeouts
 	Limits   Limits

@@ -134,7 +134,7 @@ func (d *demo) start() error {
 	if err != nil {
 		return exitWith(exNo, fmt.Errorf("the demo's own settings: %w", err))
 	}
-	p, findings := makePlan(loaded.Config)
+	p, findings := makePlan(loaded.Config, nil)
 	if p == nil {
 		return reportFindings(d.cmd.ErrOrStderr(), findings)
 	}

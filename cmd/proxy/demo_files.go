@@ -176,14 +176,16 @@ func demoIndex() []byte {
 	return append(text, '\n')
 }
 
-// alertFor is the alert with which crypto/tls answers a chain at fault: it knows
-// three.
+// alertFor is the alert with which the proxy answers a chain at fault (RFC 8446,
+// Section 6.2).
 func alertFor(f certs.Fault) tlswire.AlertDescription {
 	switch f {
 	case certs.CertExpired, certs.CertNotYetValid:
 		return 45 // certificate_expired
 	case certs.CAUnknown, certs.ChainIncomplete, certs.CARegenerated, certs.CertSelfSigned:
 		return 48 // unknown_ca
+	case certs.CertWrongUsage:
+		return 43 // unsupported_certificate
 	}
 	return 42 // bad_certificate
 }

@@ -12,7 +12,6 @@ import (
 
 	"mtlsproxy/certs"
 	"mtlsproxy/configs"
-	"mtlsproxy/policy"
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sockopt"
@@ -24,6 +23,7 @@ type plan struct {
 	listeners []plannedListener
 	files     []string     // that the plan was made from, to be watched
 	news      []event.Body // about the certificates it holds
+	policies  *policyPlan
 }
 
 type plannedListener struct {
@@ -33,13 +33,21 @@ type plannedListener struct {
 	settings         proxy.Settings
 }
 
-// makePlan reads the certificates a configuration names and makes the plan. The
-// findings are about those files; with an error among them there is no plan.
-func makePlan(cfg *configs.Config) (*plan, []configs.Finding) {
-	m := planner{plan: &plan{}, upstreams: map[string]*proxy.Upstream{}}
+// makePlan reads the files a configuration names and makes the plan. Before is the
+// plan in force, nil at the start. The findings are about those files and the
+// policies; with an error among them there is no plan.
+func makePlan(cfg *configs.Config, before *plan) (*plan, []configs.Finding) {
+	var policies *policyPlan
+	if before != nil {
+		policies = before.policies
+	}
+	m := planner{plan: &plan{policies: planPolicy(cfg, policies, time.Now())}, upstreams: map[string]*proxy.Upstream{}}
 	for _, name := range cfg.ListenerNames() {
 		m.listener(cfg, name)
 	}
+	m.findings = append(m.findings, m.plan.policies.findings...)
+	m.plan.files = append(m.plan.files, m.plan.policies.files...)
+	m.plan.news = append(m.plan.news, m.plan.policies.news...)
 	m.plan.files = slices.Compact(slices.Sorted(slices.Values(m.plan.files)))
 	if n, _ := configs.Count(m.findings); n > 0 {
 		return nil, m.findings
@@ -49,7 +57,7 @@ func makePlan(cfg *configs.Config) (*plan, []configs.Finding) {
 
 // checkFiles returns what is wrong with the files a configuration names.
 func checkFiles(cfg *configs.Config) []configs.Finding {
-	_, findings := makePlan(cfg)
+	_, findings := makePlan(cfg, nil)
 	return findings
 }
 
@@ -72,6 +80,7 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 		m.found(configs.SevError, key+".socket", "%v", err)
 	}
 	pairs := m.keyPairs(key+".tls.certificates", &ln.TLS)
+	own, named := m.plan.policies.listener(name, pairs)
 	p.settings = proxy.Settings{
 		Upstream: m.upstream(cfg, ln),
 		TLS: proxy.TLS{
@@ -83,8 +92,12 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 			ALPN:             ln.TLS.ALPN,
 			RejectUnknownSNI: ln.TLS.UnknownSNI == "reject",
 			NoSessionTickets: !ln.TLS.SessionTickets,
+			TicketSecrets:    m.ticketSecrets(key+".tls.ticket_keys_file", ln.TLS.TicketKeysFile),
 		},
-		ClientAuth: m.clientAuth(key+".client_auth", &ln.ClientAuth, pairs),
+		ClientAuth:    own,
+		ByName:        named,
+		Recheck:       recheck(ln.ClientAuth.Recheck),
+		RecheckByName: rechecks(ln.ServerNames),
 		Timeouts: proxy.Timeouts{
 			FirstByte: ln.Timeouts.FirstByte, Handshake: ln.Timeouts.Handshake, Idle: ln.Timeouts.Idle,
 			Lifetime: ln.Timeouts.MaxLifetime, HalfClose: ln.Timeouts.HalfClose, AlertLinger: ln.Timeouts.AlertLinger,
@@ -137,45 +150,39 @@ func (m *planner) blame(err error, c configs.Certificate) string {
 	return "cert"
 }
 
-func (m *planner) clientAuth(key string, c *configs.ClientAuth, served []*certs.KeyPair) policy.ClientAuth {
-	mode, err := policy.ParseMode(c.Mode)
+// ticketSecrets loads the secrets that several instances share; none where there
+// is no file.
+func (m *planner) ticketSecrets(key, file string) [][32]byte {
+	if file == "" {
+		return nil
+	}
+	m.plan.files = append(m.plan.files, file)
+	secrets, warnings, err := certs.LoadTicketKeys(file)
 	if err != nil {
-		m.found(configs.SevError, key+".mode", "%v", err)
+		m.found(configs.SevError, key, "%v", err)
 	}
-	a := policy.ClientAuth{
-		Mode:         mode,
-		Flag:         mode == policy.Request && c.OnInvalid == "flag",
-		Report:       c.Enforcement == "report",
-		HideCAs:      !c.AdvertiseCAs,
-		MaxChainSize: int(c.MaxChainSize),
+	for _, w := range warnings {
+		m.warn("ticket_keys", key, w)
 	}
-	if mode == policy.None {
-		return a
+	return secrets
+}
+
+func recheck(name string) proxy.Recheck {
+	switch name {
+	case "none":
+		return proxy.RecheckNone
+	case "report":
+		return proxy.RecheckReport
 	}
-	m.plan.files = append(m.plan.files, c.CA...)
-	pool, err := certs.LoadPool(c.CA...)
-	if err != nil {
-		m.found(configs.SevError, key+".ca", "%v", err)
-		return a
+	return proxy.RecheckEnd
+}
+
+func rechecks(names map[string]configs.ServerName) map[string]proxy.Recheck {
+	out := make(map[string]proxy.Recheck, len(names))
+	for entry, sn := range names {
+		out[entry] = recheck(sn.ClientAuth.Recheck)
 	}
-	for _, w := range pool.Warnings() {
-		m.warn("client_ca", key+".ca", w)
-	}
-	m.plan.news = append(m.plan.news, loaded("client_ca", key+".ca", strings.Join(c.CA, ", "), pool.Certificates()))
-	a.Verifier = certs.Verifier{
-		Roots:    pool,
-		Usage:    x509.ExtKeyUsageClientAuth,
-		MaxDepth: c.MaxDepth,
-		Seen:     &certs.Intermediates{},
-	}
-	// Often one CA issues for both sides. Then our own chain tells, from the
-	// first client on, which intermediate a client forgot.
-	own := a.Verifier
-	own.Usage = x509.ExtKeyUsageAny
-	for _, p := range served {
-		own.Verify(p.Chain, time.Now())
-	}
-	return a
+	return out
 }
 
 func (m *planner) warn(kind, key string, w certs.Warning) {

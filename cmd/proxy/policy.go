@@ -60,7 +60,8 @@ type offlinePolicy struct {
 func newOfflinePolicy(cfg *configs.Config, now time.Time) *offlinePolicy {
 	o := &offlinePolicy{cfg: cfg, plan: planPolicy(cfg, nil, now), own: make(map[string]*policy.ClientAuth), byName: make(map[string]*policy.ByName)}
 	for _, name := range cfg.ListenerNames() {
-		a, byName := o.plan.listener(name, nil)
+		a, named := o.plan.listener(name, nil)
+		byName, _ := policy.NewByName(&a, named) // what is wrong with it is among the findings
 		o.own[name], o.byName[name] = &a, byName
 	}
 	return o

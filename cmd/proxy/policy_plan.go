@@ -20,19 +20,27 @@ import (
 type policyPlan struct {
 	rules       *policy.Rules                 // nil with an error among the findings
 	revocations map[string]*policy.Revocation // by the key of their client_auth
+	responders  map[string]*policy.OCSP       // likewise
 	files       []string                      // to be watched
 	news        []event.Body                  // about the certificates it holds
 	findings    []configs.Finding
 
 	cfg    *configs.Config
-	before map[string]*policy.Revocation
+	before *policyPlan // nil at the start
 	now    time.Time
 }
 
-// planPolicy compiles the rules. Listeners are added one by one. The revocations
-// in force, nil at start, are what a reload may not go back behind.
-func planPolicy(cfg *configs.Config, before map[string]*policy.Revocation, now time.Time) *policyPlan {
-	p := &policyPlan{cfg: cfg, before: before, now: now, revocations: make(map[string]*policy.Revocation)}
+// planPolicy compiles the rules. Listeners are added one by one. Before is the
+// plan in force, nil at the start: a reload may not go back behind its revocation
+// lists, and keeps what its responders have answered.
+func planPolicy(cfg *configs.Config, before *policyPlan, now time.Time) *policyPlan {
+	if before == nil {
+		before = &policyPlan{}
+	}
+	p := &policyPlan{
+		cfg: cfg, before: &policyPlan{revocations: before.revocations, responders: before.responders}, now: now,
+		revocations: make(map[string]*policy.Revocation), responders: make(map[string]*policy.OCSP),
+	}
 	rules := make([]policy.Rule, len(cfg.Policy.Rules))
 	for i := range rules {
 		rules[i] = policyRule(&cfg.Policy.Rules[i])
@@ -105,16 +113,12 @@ func (p *policyPlan) circumstances() {
 }
 
 // listener returns the policies of a listener: its own, and those of its server
-// names, nil where it has none. Served are its own key pairs, which often come
-// from the clients' CA.
-func (p *policyPlan) listener(name string, served []*certs.KeyPair) (policy.ClientAuth, *policy.ByName) {
+// names. Served are its own key pairs, which often come from the clients' CA.
+func (p *policyPlan) listener(name string, served []*certs.KeyPair) (policy.ClientAuth, []policy.Named) {
 	ln := p.cfg.Listeners[name]
 	key := "listeners." + name
 	own := p.clientAuth(key+".client_auth", &ln.ClientAuth, served)
 	own.Listener = name
-	if len(ln.ServerNames) == 0 {
-		return own, nil
-	}
 	var named []policy.Named
 	for _, entry := range slices.Sorted(maps.Keys(ln.ServerNames)) {
 		sn := ln.ServerNames[entry]
@@ -122,9 +126,9 @@ func (p *policyPlan) listener(name string, served []*certs.KeyPair) (policy.Clie
 		a.Listener, a.Name = name, entry
 		named = append(named, policy.Named{Key: entry, Names: sn.Names, Auth: &a})
 	}
-	byName, problems := policy.NewByName(&own, named)
+	_, problems := policy.NewByName(&own, named)
 	p.problems(key+".server_names.", problems)
-	return own, byName
+	return own, named
 }
 
 func (p *policyPlan) clientAuth(key string, c *configs.ClientAuth, served []*certs.KeyPair) policy.ClientAuth {
@@ -157,10 +161,22 @@ func (p *policyPlan) clientAuth(key string, c *configs.ClientAuth, served []*cer
 	p.learn(&a.Verifier, served)
 	p.public(key+".ca", roots)
 	a.Revocation = p.revocation(key, &c.Revocation, roots, a.Verifier.Intermediates)
-	if c.OCSP.Mode != "none" {
-		a.OCSP = &policy.OCSP{Mode: policy.Choice(c.OCSP.Mode), Responder: c.OCSP.Responder, Timeout: c.OCSP.Timeout, Nonce: c.OCSP.Nonce}
-	}
+	a.OCSP = p.responder(key, &c.OCSP)
 	return a
+}
+
+// responder returns who is asked about clients, the one in force where it is to be
+// asked as before.
+func (p *policyPlan) responder(key string, c *configs.OCSP) *policy.OCSP {
+	if c.Mode == "none" {
+		return nil
+	}
+	o := p.before.responders[key]
+	if o == nil || o.Mode != policy.Choice(c.Mode) || o.Responder != c.Responder || o.Timeout != c.Timeout || o.Nonce != c.Nonce {
+		o = &policy.OCSP{Mode: policy.Choice(c.Mode), Responder: c.Responder, Timeout: c.Timeout, Nonce: c.Nonce}
+	}
+	p.responders[key] = o
+	return o
 }
 
 // pool loads CA certificates; nil with an error among the findings.
@@ -231,7 +247,7 @@ func (p *policyPlan) revocation(key string, r *configs.Revocation, known ...*cer
 	made, problems := policy.NewRevocation(policy.RevocationSettings{
 		Mode: policy.Choice(r.Mode), Chain: r.Scope == "chain", MaxAge: r.MaxAge,
 		OnStale: choice(r.OnStale), OnMissing: choice(r.OnMissing),
-	}, lists, known, p.before[key], p.now)
+	}, lists, known, p.before.revocations[key], p.now)
 	p.problems(key+".revocation.", problems)
 	if made != nil {
 		p.revocations[key] = made

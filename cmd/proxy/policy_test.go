@@ -290,7 +290,7 @@ func TestAReloadDoesNotGoBackToAnOlderList(t *testing.T) {
 	first.listener("main", nil)
 	for number, want := range map[int64]int{4: 1, 5: 0, 6: 0} {
 		lab.list(t, number)
-		second := planPolicy(lab.cfg, first.revocations, now)
+		second := planPolicy(lab.cfg, first, now)
 		second.listener("main", nil)
 		if n, _ := configs.Count(second.findings); n != want && number != 5 {
 			t.Errorf("list %d: %v", number, second.findings)

@@ -33,7 +33,7 @@ func (svc *service) reload(trigger string) *plan {
 		}))
 		return nil
 	}
-	p, findings := makePlan(loaded.Config)
+	p, findings := makePlan(loaded.Config, svc.plan)
 	if p == nil {
 		for i, f := range findings {
 			findings[i] = loaded.Locate(f)
@@ -45,7 +45,7 @@ func (svc *service) reload(trigger string) *plan {
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
 		return nil
 	}
-	svc.loaded = loaded
+	svc.loaded, svc.plan = loaded, p
 	svc.log.apply(&loaded.Config.Logging)
 	for _, body := range p.news {
 		svc.log.Emit(processEvent(body))

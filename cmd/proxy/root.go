@@ -40,6 +40,8 @@ Called without a command it runs a demo on loopback with throwaway certificates.
 		newCertCommand(),
 		newExplainCommand(),
 		newConnsCommand(),
+		newPolicyCommand(),
+		newSocketsCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -71,7 +71,7 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 	if err != nil {
 		return err
 	}
-	svc := &service{src: src, loaded: loaded, log: log, server: proxy.NewServer(listeners...)}
+	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...)}
 	signals := heedSignals() // before ready is told: who reads it may signal at once
 	defer signal.Stop(signals)
 	ready := svc.ready(p, listeners)
@@ -108,7 +108,7 @@ func loadPlan(stderr io.Writer, src configs.Source) (*configs.Loaded, *plan, err
 	case err != nil:
 		return nil, nil, exitWith(exNoInput, err)
 	}
-	p, findings := makePlan(loaded.Config)
+	p, findings := makePlan(loaded.Config, nil)
 	for i, f := range findings {
 		findings[i] = loaded.Locate(f)
 	}
@@ -239,6 +239,7 @@ func processEvent(body event.Body) event.Event { return event.Event{Time: time.N
 type service struct {
 	src    configs.Source
 	loaded *configs.Loaded
+	plan   *plan
 	log    *logOutput
 	server *proxy.Server
 }
