@@ -31,6 +31,9 @@ func TestBundlesAreReadElsewhere(t *testing.T) {
 			}
 			readBack(t, 2, "openssl", args...)
 			readBack(t, 2, "certtool", "--p12-info", "--inder", "--infile", f.P12, "--password", "secret word")
+			if algo == RSA2048 {
+				continue // keytool takes most of a second each time
+			}
 			readBack(t, 2, "keytool", "-list", "-rfc", "-keystore", f.JKS, "-storepass", "secret word")
 			readBack(t, 2, "keytool", "-list", "-rfc", "-storetype", "PKCS12", "-keystore", f.P12, "-storepass", "secret word")
 		}

@@ -10,12 +10,26 @@
 //
 //   - Names are typed before anything is signed ([ParseSAN]); what could mean
 //     two things is refused with the spelling that means one.
+//
 //   - NotBefore and NotAfter are always explicit, and a certificate does not
 //     outlive its issuer unless that is asked for.
+//
 //   - Every certificate is parsed again and compared with the request before it
 //     is returned.
+//
 //   - Files are written whole or not at all, keys with mode 0600 as PKCS #8, and
 //     nothing is overwritten unless asked for.
+//
+//   - With an inventory ([Authority.SetInventory]) a certificate is recorded
+//     before anybody has it.
+//
+//   - A request of whoever has the key ([CSR]) gets names, if it is let, and
+//     nothing else: usages, life and addresses are the [Profile]'s.
+//
+// Authorities lie in directories ([Init], [Open], [Rotate]) or in memory ([New],
+// [NewRoot], [Authority.SubCA], [Assemble]). What happens to certificates later is
+// here as well: [Renewal], [Authority.CRL]; the inventory itself, the OCSP
+// responder and remote signing are packages of their own below this one.
 //
 // It is the one package that imports cfssl, and cfssl is reached through one
 // file, cfssl.go: requests and signatures by profile are cfssl's, while keys and

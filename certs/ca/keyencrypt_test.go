@@ -14,6 +14,7 @@ import (
 func TestEncryptedKeys(t *testing.T) {
 	for _, algo := range []KeyAlgo{ECDSAP256, Ed25519} {
 		t.Run(string(algo), func(t *testing.T) {
+			t.Parallel()
 			key, err := algo.generate()
 			if err != nil {
 				t.Fatal(err)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,7 +59,12 @@ func (f *caFlags) open(cmd *cobra.Command) (*openedCA, error) {
 	if err != nil {
 		return nil, err
 	}
-	authority, err := ca.Open(dir)
+	// A rotation that is under way ends first: root and issuing CA belong together.
+	var authority *ca.Authority
+	err = whileLocked(dir, func() error {
+		authority, err = ca.Open(dir)
+		return err
+	})
 	if errors.Is(err, ca.ErrNoAuthority) {
 		return nil, exitWith(exNoInput, fmt.Errorf("%w; make one with: proxy ca init --dir %s", err, shellWord(dir)))
 	}
@@ -180,6 +187,21 @@ func lockCA(dir string) (io.Closer, error) {
 		return nil, exitWith(exTempFail, fmt.Errorf("another run changes the CA in %s: %w", dir, err))
 	}
 	return lock, nil
+}
+
+// whileLocked does something while no other run changes the CA's files, or those
+// that are written for it. In a directory that is not there or may only be read
+// there is nothing to lock, and nobody who could change it.
+func whileLocked(dir string, do func() error) error {
+	lock, err := lockCA(dir)
+	switch {
+	case err == nil:
+		defer lock.Close()
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	default:
+		return err
+	}
+	return do()
 }
 
 // storeFailure gives an error of the inventory its exit code.

@@ -138,11 +138,24 @@ func (f *issueFlags) run(cmd *cobra.Command, names []string) error {
 	if stem == "" {
 		stem = stemFor(firstName(issued))
 	}
-	files, err := issued.WriteAll(stem, f.write)
+	files, err := f.writeFiles(o, issued, stem)
 	if err != nil {
 		return undoIfNot(cmd, o, issued, writeFailure(err, stem))
 	}
 	return f.report(cmd, o.Authority, issued, files)
+}
+
+// writeFiles writes what was issued. With --force two runs must not leave the
+// certificate of the one and the key of the other.
+func (f *issueFlags) writeFiles(o *openedCA, issued *ca.Issued, stem string) (files ca.Files, err error) {
+	if !f.write.Force {
+		return issued.WriteAll(stem, f.write)
+	}
+	err = whileLocked(o.dir, func() error {
+		files, err = issued.WriteAll(stem, f.write)
+		return err
+	})
+	return files, err
 }
 
 // undoIfNot takes back the record of a certificate that reached nobody.

@@ -48,7 +48,7 @@ func (f *issueFlags) runMany(cmd *cobra.Command) error {
 		if err != nil {
 			return storeFailure(fmt.Errorf("%s, line %d, after %d certificates: %w", inputName(f.from), order.line, len(reports), err))
 		}
-		files, err := issued.WriteAll(order.stem, f.write)
+		files, err := f.writeFiles(o, issued, order.stem)
 		if err != nil {
 			return undoIfNot(cmd, o, issued, writeFailure(err, order.stem))
 		}

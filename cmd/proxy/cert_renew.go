@@ -67,30 +67,55 @@ func (f *renewFlags) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return exitWith(exUsage, err)
 	}
-	chain, err := certs.ReadCertificates(path)
-	if err != nil {
-		return caFailure(err)
+	if due, err := f.due(cmd, path, threshold); err != nil || !due {
+		return err
 	}
-	old := chain[0]
-	if due, at := threshold.Due(old, time.Now()); !due && !f.force {
-		fmt.Fprintf(f.talk(cmd), "%s is not due before %s; --force renews it now\n", path, at.Format("2006-01-02 15:04:05 MST"))
-		if f.output == "json" {
-			if err := writeJSONTo(cmd.OutOrStdout(), renewReport{Due: &at}); err != nil {
-				return err
-			}
-		}
-		return exitWith(exNo, nil)
+	stem := strings.TrimSuffix(strings.TrimSuffix(path, ".pem"), "-chain")
+	if files := ca.FilesFor(stem); path != files.Cert && path != files.Chain {
+		return exitWith(exUsage, fmt.Errorf("%s does not end in .pem, so it is not clear where its key is", path))
 	}
 	o, err := f.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	stem := strings.TrimSuffix(strings.TrimSuffix(path, ".pem"), "-chain")
-	if files := ca.FilesFor(stem); path != files.Cert && path != files.Chain {
-		return exitWith(exUsage, fmt.Errorf("%s does not end in .pem, so it is not clear where its key is", path))
+	// Of two runs at once the second finds that it is not due any more, and never
+	// the key of the one beside the certificate of the other.
+	return whileLocked(o.dir, func() error {
+		if due, err := f.due(cmd, path, threshold); err != nil || !due {
+			return err
+		}
+		return f.renew(cmd, o, path, stem)
+	})
+}
+
+// due reads the certificate and tells whether it is to be renewed. If not, the
+// error is the answer of the command.
+func (f *renewFlags) due(cmd *cobra.Command, path string, threshold ca.Threshold) (bool, error) {
+	chain, err := certs.ReadCertificates(path)
+	if err != nil {
+		return false, caFailure(err)
 	}
-	r, w, err := f.request(cmd, o, old, stem)
+	due, at := threshold.Due(chain[0], time.Now())
+	if due || f.force {
+		return true, nil
+	}
+	fmt.Fprintf(f.talk(cmd), "%s is not due before %s; --force renews it now\n", path, at.Format("2006-01-02 15:04:05 MST"))
+	if f.output == "json" {
+		if err := writeJSONTo(cmd.OutOrStdout(), renewReport{Due: &at}); err != nil {
+			return false, err
+		}
+	}
+	return false, exitWith(exNo, nil)
+}
+
+// renew replaces the certificate.
+func (f *renewFlags) renew(cmd *cobra.Command, o *openedCA, path, stem string) error {
+	chain, err := certs.ReadCertificates(path)
+	if err != nil {
+		return caFailure(err)
+	}
+	r, w, err := f.request(cmd, o, chain[0], stem)
 	if err != nil {
 		return caFailure(err)
 	}
