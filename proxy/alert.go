@@ -2,23 +2,37 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 
 	"mtlsproxy/proxy/tlswire"
 )
 
+// libraryAlert is what crypto/tls sends when a callback refuses: bad_certificate.
+const libraryAlert = 42
+
+// errLastWord is what a write returns after an alert was put in another's place.
+// That one was sealed under the nonce of the one crypto/tls made, which is gone;
+// were crypto/tls to write again, nothing may come of it.
+var errLastWord = errors.New("the connection has said its last word")
+
 // rightAlert returns what is sent for p, which crypto/tls is about to write after
 // VerifyConnection has refused the client. crypto/tls sends bad_certificate for
 // whatever that returns; where p is an alert that can be changed, what is sent is
-// the one that the policy names, and else p. At TLS 1.3 it takes the secrets that
-// come with inspect.level messages; without them the client reads bad_certificate.
+// the one that the policy names, and else p. At TLS 1.3 it takes what was recorded of
+// the handshake, with its secrets; where nothing was (no OwnVerification, and
+// inspect.level below messages), the client reads bad_certificate.
 func (t *tap) rightAlert(p []byte) []byte {
 	alert := t.session.decision.Alert
-	if alert == 0 {
+	if alert == 0 || alert == libraryAlert {
 		return p
 	}
 	changed := bytes.Clone(p) // it is crypto/tls's
-	if _, clear := clearAlert(p); clear && len(p) == 5+2 {
+	if said, clear := clearAlert(p); clear && len(p) == 5+2 {
+		if said != libraryAlert {
+			return p
+		}
 		changed[6] = alert
+		t.lastWord = true
 		return changed
 	}
 	if t.log == nil || t.log.missing > 0 {
@@ -31,5 +45,6 @@ func (t *tap) rightAlert(p []byte) []byte {
 	if !tr.ReplaceAlert(tlswire.ServerToClient, changed, tlswire.AlertDescription(alert)) {
 		return p
 	}
+	t.lastWord = true
 	return changed
 }

@@ -27,12 +27,13 @@ type epoch struct {
 	ownChains [][]event.Certificate // of TLS.Certificates, described once
 
 	record      bool              // handshakes are recorded
-	fingerprint [sha256.Size]byte // of all policies: who may pass
+	fingerprint [sha256.Size]byte // of all policies and their names: who may pass
 }
 
 // newEpoch returns the settings made ready. Everything that can be wrong with
-// them is found here, not at the first connection.
-func newEpoch(s Settings, tickets *ticketRings, now time.Time) (*epoch, error) {
+// them is found here, not at the first connection. It changes nothing else: the
+// session tickets follow when the settings are adopted.
+func newEpoch(s Settings, tickets *ticketRings) (*epoch, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -58,23 +59,42 @@ func newEpoch(s Settings, tickets *ticketRings, now time.Time) (*epoch, error) {
 		e.ownChains = append(e.ownChains, ownChain(&s.TLS.Certificates[i]))
 	}
 	for _, auth := range e.byName.Policies() {
-		f := newFace(auth, base, s.TLS.TicketSecrets, tickets)
-		if !s.TLS.NoSessionTickets {
-			f.freshenTickets(now)
-		}
-		e.faces[auth] = f
+		e.faces[auth] = newFace(auth, base, s.TLS.TicketSecrets, tickets)
 		// To put another alert in the place of crypto/tls's, one must have seen
 		// everything before it.
-		e.record = e.record || auth.OwnVerification && auth.Mode != policy.None
-		sum := auth.Fingerprint()
-		e.fingerprint = sha256.Sum256(append(e.fingerprint[:], sum[:]...))
+		e.record = e.record || auth.OwnVerification && (auth.Mode != policy.None || auth.Rules != nil)
 	}
+	e.fingerprint = e.whoMayPass()
 	e.record = e.record || s.Inspect.Level >= InspectMessages
 	e.own = e.faces[&e.ClientAuth]
 	e.own.base.GetConfigForClient = e.configFor
 	e.none = base.Clone()
 	e.none.Certificates = nil
 	return e, nil
+}
+
+// whoMayPass condenses the policies and the names they are for.
+func (e *epoch) whoMayPass() [sha256.Size]byte {
+	h := sha256.New()
+	for _, auth := range e.byName.Policies() {
+		sum := auth.Fingerprint()
+		h.Write(sum[:])
+	}
+	for _, n := range e.ByName {
+		fmt.Fprintf(h, "%q", n.Names)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// freshenTickets gives every policy its present ticket keys, before the first
+// connection needs them.
+func (e *epoch) freshenTickets(now time.Time) {
+	if e.TLS.NoSessionTickets {
+		return
+	}
+	for _, f := range e.faces {
+		f.freshenTickets(now)
+	}
 }
 
 // configFor returns the configuration of one handshake: that of the policy for
@@ -89,7 +109,7 @@ func (e *epoch) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return e.none, nil
 	}
 	s.face = e.faces[e.byName.Select(hello.ServerName)]
-	if !e.TLS.NoSessionTickets {
+	if !e.TLS.NoSessionTickets && s.listener.epoch.Load() == e { // else the ring is another policy's by now
 		s.face.freshenTickets(time.Now())
 	}
 	c := s.face.base.Clone()

@@ -61,7 +61,7 @@ func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 // judged again, see [Settings.Recheck], and that is done when Apply returns. If
 // the settings cannot work, nothing changes.
 func (l *Listener) Apply(s Settings) error {
-	e, err := newEpoch(s, &l.tickets, time.Now())
+	e, err := newEpoch(s, &l.tickets)
 	if err != nil {
 		return err
 	}
@@ -73,13 +73,14 @@ func (l *Listener) Apply(s Settings) error {
 // ones.
 func (l *Listener) adopt(e *epoch) {
 	l.mu.Lock()
+	e.freshenTickets(time.Now())
 	before := l.epoch.Swap(e)
 	l.shaking.rebound(e.Limits.Handshakes)
 	if l.wake != nil {
 		l.wake()
 	}
 	l.mu.Unlock()
-	if before != nil && before.fingerprint != e.fingerprint {
+	if before != nil && (before.fingerprint != e.fingerprint || !before.rechecksLike(e)) {
 		l.recheckAll(e)
 	}
 }

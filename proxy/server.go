@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"mtlsproxy/proxy/event"
 )
@@ -153,7 +152,7 @@ func (s *Server) Apply(settings map[string]Settings) error {
 		if !ok {
 			return fmt.Errorf("listener %s: no settings", l.name)
 		}
-		e, err := newEpoch(next, &l.tickets, time.Now())
+		e, err := newEpoch(next, &l.tickets)
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", l.name, err)
 		}

@@ -156,6 +156,11 @@ func (s *session) guard(then func()) {
 func (s *session) emit(at time.Time, body event.Body) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.emitLocked(at, body)
+}
+
+// emitLocked is emit for who holds s.mu.
+func (s *session) emitLocked(at time.Time, body event.Body) {
 	s.seq++
 	s.listener.sink.Emit(event.Event{Conn: s.about, Seq: s.seq, Time: at, Body: body})
 }

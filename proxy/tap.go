@@ -38,6 +38,7 @@ type tap struct {
 	when       moments
 	clearAlert uint8 // description of the alert in clear with which the last read ended …
 	gotAlert   bool  // … if it did
+	lastWord   bool  // an alert of ours went out in another's place: nothing may follow
 
 	session *session // whose connection it is
 }
@@ -177,6 +178,9 @@ func (t *tap) Write(p []byte) (int, error) {
 
 // speak writes during the handshake.
 func (t *tap) speak(p []byte) (int, error) {
+	if t.lastWord {
+		return 0, errLastWord
+	}
 	if t.when.refused {
 		p = t.rightAlert(p)
 	}
@@ -216,8 +220,9 @@ func (t *tap) forget() {
 }
 
 // hush ends the record of the handshake. It must be called before a second
-// goroutine uses the connection.
-func (t *tap) hush() { t.quiet.Store(true) }
+// goroutine uses the connection. One that has said its last word is left as it
+// is, so that no write gets through.
+func (t *tap) hush() { t.quiet.Store(!t.lastWord) }
 
 // CloseWrite sends FIN. It matches crypto/tls's and net's methods of the name.
 func (t *tap) CloseWrite() error { return closeWrite(t.Conn) }
