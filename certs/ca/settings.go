@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settingsFile is the name of the settings in the directory of an authority.
-const settingsFile = "ca.yaml"
+// SettingsFile is the name of the settings in the directory of an authority.
+const SettingsFile = "ca.yaml"
 
 // Settings are what may be said once for an authority in its directory, in the
 // file ca.yaml. There need not be one.
@@ -28,12 +29,22 @@ type Settings struct {
 	Profiles string `yaml:"profiles"`
 }
 
+// Secret reports whether the settings hold a password.
+func (s Settings) Secret() bool {
+	u, err := url.Parse(s.Inventory)
+	if err != nil {
+		return strings.Contains(s.Inventory, "://") // what cannot be read may hold one
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password")
+}
+
 // LoadSettings reads the settings of a directory, strictly; paths in them are
 // relative to it. A directory without settings has the zero value. What is wrong
 // in the file gives an error that matches [ErrBadRequest].
 func LoadSettings(dir string) (Settings, error) {
 	var s Settings
-	path := filepath.Join(dir, settingsFile)
+	path := filepath.Join(dir, SettingsFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil

@@ -19,6 +19,15 @@ func newCACommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ca",
 		Short: "make and keep a small CA for tests, demos and one team",
+		Long: `ca makes a CA in a directory and keeps it. What it issues is recorded in an
+inventory: inventory.db in that directory, unless --inventory says otherwise or
+the directory holds a ca.yaml that does:
+
+  inventory: postgres://ca@db.demo.test/certs
+  profiles: profiles.yaml
+
+The first may also be the path of an SQLite file, or none. A password belongs
+into ~/.pgpass.`,
 		RunE:  runGroup,
 	}
 	cmd.AddCommand(newCAInitCommand(), newCABadsetCommand(), newCAApplyCommand())

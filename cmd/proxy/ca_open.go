@@ -78,6 +78,11 @@ func (f *caFlags) open(cmd *cobra.Command) (*openedCA, error) {
 	if o.settings, err = ca.LoadSettings(dir); err != nil {
 		return nil, exitWith(exConfig, err)
 	}
+	if path := filepath.Join(dir, ca.SettingsFile); o.settings.Secret() {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s holds the database's password and is open to others (%#o); chmod 600\n", path, info.Mode().Perm())
+		}
+	}
 	place := f.inventory
 	if place == "" {
 		place = o.settings.Inventory
