@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -42,6 +43,7 @@ type sockops struct {
 	link    link.Link
 	reader  *ringbuf.Reader
 
+	idle  atomic.Bool   // it reads rarely, as nothing came for a while
 	poked chan struct{} // a connection came: records are near
 	quit  chan struct{}
 	done  chan struct{}
@@ -52,7 +54,7 @@ type sockops struct {
 
 func startSockops(w *Watcher, o Options) (tier, error) {
 	s := &sockops{watcher: w, poked: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
-	if err := s.load(); err != nil {
+	if err := s.load(o.ring); err != nil {
 		s.free()
 		return nil, err
 	}
@@ -71,14 +73,17 @@ func startSockops(w *Watcher, o Options) (tier, error) {
 }
 
 // load makes the maps, loads the program and attaches it to our control group.
-func (s *sockops) load() (err error) {
+func (s *sockops) load(ring int) (err error) {
+	if ring == 0 {
+		ring = ringSize
+	}
 	for _, m := range []struct {
 		into *(*ebpf.Map)
 		spec ebpf.MapSpec
 	}{
 		{&s.ports, ebpf.MapSpec{Name: "ports", Type: ebpf.Hash, KeySize: 4, ValueSize: 1, MaxEntries: maxWatchedPorts}},
 		{&s.lost, ebpf.MapSpec{Name: "lost", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
-		{&s.ring, ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: ringSize}},
+		{&s.ring, ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(ring)}},
 	} {
 		if *m.into, err = ebpf.NewMap(&m.spec); err != nil {
 			return fmt.Errorf("making a BPF map: %w", err)
@@ -138,6 +143,7 @@ func (s *sockops) run() {
 			return
 		case <-s.poked:
 			pause = ringEvery
+			s.idle.Store(false)
 			timer.Reset(pause)
 			continue
 		case <-timer.C:
@@ -147,12 +153,16 @@ func (s *sockops) run() {
 		} else {
 			pause = min(pause*2, ringIdle)
 		}
+		s.idle.Store(pause > ringEvery)
 		timer.Reset(pause)
 	}
 }
 
 // poke says that a connection came, so that the ring is read soon.
 func (s *sockops) poke() {
+	if !s.idle.Load() {
+		return
+	}
 	select {
 	case s.poked <- struct{}{}:
 	default:

@@ -176,3 +176,24 @@ func TestControlGroupIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestLostRecordsAreCounted(t *testing.T) {
+	ln := listen(t, "127.0.0.1:0")
+	port := addrPort(ln.Addr()).Port()
+	startTier(t, Sockops, nil, port).Close() // skips
+	w, err := Start(Options{Tiers: []Source{Sockops}, Listen: []uint16{port}, ring: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for end := time.Now().Add(5 * time.Second); w.Stats().LostRecords == 0; {
+		for range 20 {
+			c, s := pair(t, ln)
+			c.Close()
+			s.Close()
+		}
+		if time.Now().After(end) {
+			t.Fatalf("stats %+v, want some lost", w.Stats())
+		}
+	}
+}

@@ -32,6 +32,8 @@ type Options struct {
 	// MaxPending bounds how many closed connections are followed, and how many
 	// observations of connections not yet accepted are kept. If 0, 65536.
 	MaxPending int
+
+	ring int // bytes of the sockops tier's ring; ringSize, if 0
 }
 
 const (
