@@ -225,8 +225,6 @@ func (g *emailGlob) match(address string) bool {
 	return at > 0 && g.domain.match(dnsText(address[at+1:])) && g.local.match(address[:at])
 }
 
-func (g *emailGlob) exact() bool { return !g.any && g.local.exact && g.domain.exact }
-
 func (g *emailGlob) covers(o *emailGlob) bool {
 	if g.any || o.any {
 		return g.any

@@ -117,11 +117,11 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("but remarks on a key that others may read", func(t *testing.T) {
 		dir := t.TempDir()
-		a, err := Init(dir, InitOptions{})
-		if err != nil {
+		if _, err := Init(dir, InitOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if a, err = Open(dir); err != nil || len(a.Warnings()) != 0 {
+		a, err := Open(dir)
+		if err != nil || len(a.Warnings()) != 0 {
 			t.Fatalf("warnings %v, error %v", a.Warnings(), err)
 		}
 		if err := os.Chmod(a.Paths().IssuingKey, 0o640); err != nil {

@@ -75,7 +75,7 @@ func TestSurveyShowsEveryState(t *testing.T) {
 	fill(t, s)
 	drainOnce(t, s)
 	s.Close() // LAST-ACK
-	c, s = connect()
+	c, _ = connect()
 	c.CloseWrite() // CLOSE-WAIT
 	c, s = connect()
 	s.Close()
