@@ -60,6 +60,7 @@ type Flow struct {
 	firstBy Party
 	abort   bool      // we asked for RST
 	unread  bool      // bytes nobody read were there at the close
+	silent  bool      // the peer had stopped answering before it
 	closed  time.Time // when we closed; zero before
 	expiry  time.Time // when FIN-WAIT-2 will be over
 	ended   bool
@@ -123,7 +124,8 @@ func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
 	f.unread = unread > 0
 	f.see(info, now)
 	switch {
-	case info.State == tcpwire.Closed: // reset, or in TIME-WAIT already
+	case info.State == tcpwire.Closed:
+		f.diedBefore(info, now)
 	case abort || f.unread:
 		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: info})
 	default:
@@ -143,6 +145,18 @@ func (f *Flow) Closed() {
 	f.closed = time.Now()
 	f.mu.Unlock()
 	f.watcher.follow(f)
+}
+
+// diedBefore draws conclusions from a connection that was in CLOSED before we
+// closed it. With our FIN sent, it may as well be in TIME-WAIT; sock_diag will tell.
+func (f *Flow) diedBefore(info *tcpwire.Info, now time.Time) {
+	switch {
+	case f.sent(SawFIN, Us):
+	case gaveUp(*info):
+		f.silent = true
+	default: // epoll has not told yet
+		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: info})
+	}
 }
 
 // sentFIN notes our FIN unless it is known.

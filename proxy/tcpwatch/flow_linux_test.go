@@ -236,6 +236,14 @@ func TestHowConnectionsEnd(t *testing.T) {
 			c.await(t, SawRST, Peer)
 			c.close(t, false)
 		}, ResetThere, Peer, Peer, nil},
+		{"the peer aborts, and we close before we hear of it", func(t *testing.T, c watched) {
+			c.flow.mu.Lock() // epoll's news waits
+			c.client.SetLinger(0)
+			c.client.Close()
+			waitState(t, c.server, tcpwire.Closed)
+			c.flow.mu.Unlock()
+			c.close(t, false)
+		}, ResetThere, Peer, Peer, nil},
 		{"both close at once, with our window full", func(t *testing.T, c watched) {
 			fill(t, c.server)
 			c.halfClose(t)

@@ -108,6 +108,8 @@ func (f *Flow) gone(recycled func(ID) bool, now time.Time) {
 // judge says how a connection ended that the kernel has no more.
 func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 	switch {
+	case f.silent:
+		return GaveUp, Derived
 	case f.sent(SawRST, Peer) && !f.sent(SawFIN, Us):
 		return ResetThere, Derived
 	case f.abort:

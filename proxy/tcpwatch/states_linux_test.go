@@ -128,6 +128,28 @@ func TestPeerThatVanishesAfterOurClose(t *testing.T) {
 	}
 }
 
+func TestPeerThatVanishesWhileOpen(t *testing.T) {
+	if !isolate(t) {
+		return
+	}
+	n := openTUN(t)
+	ln := listen(t, "10.9.0.1:0", func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 600)
+	})
+	w := startT(t, sockOnly)
+	p := n.peer(1007, ln.Addr(), 1)
+	p.connect()
+	c := watchTUN(t, w, ln)
+	if _, err := c.server.Write([]byte("is anybody there?")); err != nil {
+		t.Fatal(err)
+	}
+	waitState(t, c.server, tcpwire.Closed)
+	c.close(t, false)
+	if end := c.end(t); end.Verdict != GaveUp || end.FirstBy != 0 {
+		t.Errorf("got %v, first %v; told:\n%s", end.Verdict, end.FirstBy, c)
+	}
+}
+
 func TestSYNCookie(t *testing.T) {
 	if !isolate(t) {
 		return
