@@ -2,7 +2,11 @@ package tcpwatch
 
 import (
 	"errors"
+	"io/fs"
 	"net"
+	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +36,29 @@ func tunTest(t *testing.T) (n *tun, ln *net.TCPListener, w *Watcher) {
 	n = openTUN(t)
 	ln = listen(t, "10.9.0.1:0")
 	return n, ln, startTier(t, Packet, nil, addrPort(ln.Addr()).Port())
+}
+
+func TestMissingTiersAreNamed(t *testing.T) {
+	if !isolate(t) {
+		return
+	}
+	up(t, "lo", netip.MustParseAddr("127.0.0.1"))
+	w := startT(t, Options{})
+	active, missing := w.Tiers()
+	if len(missing) != 1 || missing[0].Tier != Sockops || !errors.Is(missing[0].Err, fs.ErrPermission) || !strings.Contains(missing[0].String(), "CAP_BPF") {
+		t.Errorf("missing %v, want sockops and what it needs", missing)
+	}
+	if !slices.Equal(active, []Source{Sock, Packet}) {
+		t.Errorf("active %v, want sock and packet", active)
+	}
+	if w, err := Start(Options{Tiers: []Source{Sockops}}); err == nil || w != nil || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "tier sockops") {
+		t.Errorf("a tier that is named and missing: %v, %v, want an error", w, err)
+	}
+	if w, err := Start(Options{Tiers: []Source{Packet}}); err != nil {
+		t.Error(err)
+	} else if _, missing := w.Tiers(); len(missing) != 0 || w.Close() != nil {
+		t.Errorf("a tier that was not asked for is missing: %v", missing)
+	}
 }
 
 func TestSYNACKIsSentAgain(t *testing.T) {

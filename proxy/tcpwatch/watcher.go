@@ -33,7 +33,8 @@ type Options struct {
 	// observations of connections not yet accepted are kept. If 0, 65536.
 	MaxPending int
 
-	ring int // bytes of the sockops tier's ring; ringSize, if 0
+	ring int           // bytes of the sockops tier's ring; ringSize, if 0
+	hold time.Duration // patience; holdFor, if 0
 }
 
 const (
@@ -48,7 +49,7 @@ const (
 	// followFor is how long a closed connection is followed.
 	followFor = 130 * time.Second
 
-	// patience is how long an observation is held where a slower witness may know
+	// holdFor is how long an observation is held where a slower witness may know
 	// better: the ring is read every 25 ms, packets come up to 20 ms late.
 	holdFor = 60 * time.Millisecond
 )
@@ -163,6 +164,9 @@ func Start(o Options) (*Watcher, error) {
 	}
 	if len(w.higher) > 0 {
 		w.patience = holdFor
+		if o.hold > 0 {
+			w.patience = o.hold
+		}
 	}
 	go w.run()
 	if err != nil {
