@@ -28,7 +28,7 @@ the directory holds a ca.yaml that does:
 
 The first may also be the path of an SQLite file, or none. A password belongs
 into ~/.pgpass.`,
-		RunE:  runGroup,
+		RunE: runGroup,
 	}
 	cmd.AddCommand(newCAInitCommand(), newCABadsetCommand(), newCAApplyCommand())
 	cmd.AddCommand(newCAListCommand(), newCAShowCommand(), newCARotateCommand(), newCACRLCommand(), newCAExportCommand(), newCAOCSPCommand(), newCAServeCommand())
