@@ -15,7 +15,7 @@ import (
 // Options say what [Start] is to do.
 type Options struct {
 	// Tiers are the ways to ask; each that is named must work. If empty, all are
-	// tried, and those that work are used.
+	// tried, and those that work are used. Sock is always among them.
 	Tiers []Source
 
 	// Listen are the local ports that are listened at, Dial the remote ones that
