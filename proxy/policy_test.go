@@ -139,6 +139,10 @@ func alertFor(reason string, version uint16) uint8 {
 		return 44
 	case "policy_denied":
 		return 49
+	case "client_cert_malformed":
+		return 50
+	case "client_key_mismatch":
+		return 51
 	}
 	return 42
 }
