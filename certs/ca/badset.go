@@ -106,19 +106,20 @@ func derPEM(chain [][]byte) []byte {
 // A BadsetEntry is what index.json says about one case. Paths are relative to
 // the index.
 type BadsetEntry struct {
-	Cert      string           `json:"cert"`
-	Key       string           `json:"key"`
-	Role      string           `json:"role"`       // "client" or "server": who presents it
-	Reason    string           `json:"reason"`     // in the proxy's log, "ok" if it is let in
-	Alert     string           `json:"alert"`      // that goes with it, "ok" if none
-	AlertCode uint8            `json:"alert_code"` // its number, 0 if none
-	Meaning   string           `json:"meaning"`
-	Note      string           `json:"note,omitempty"`
-	Verdicts  map[Stack]string `json:"verdicts"` // "ok", or the alert that the stack sends
-	Twin      string           `json:"twin,omitempty"`
-	Differs   []string         `json:"differs"`        // from its good twin, and nowhere else
-	Dial      string           `json:"dial,omitempty"` // the name to ask a server for
-	Files     BadsetFiles      `json:"files"`
+	Cert         string           `json:"cert"`
+	Key          string           `json:"key"`
+	Role         string           `json:"role"`                    // "client" or "server": who presents it
+	Reason       string           `json:"reason"`                  // in the proxy's log, "ok" if it is let in
+	Alert        string           `json:"alert"`                   // that goes with it, "ok" if none
+	AlertCode    uint8            `json:"alert_code"`              // its number, 0 if none
+	AlertLibrary string           `json:"alert_library,omitempty"` // the alert under client_auth.alerts: library; a client's only
+	Meaning      string           `json:"meaning"`
+	Note         string           `json:"note,omitempty"`
+	Verdicts     map[Stack]string `json:"verdicts"` // "ok", or the alert that the stack sends
+	Twin         string           `json:"twin,omitempty"`
+	Differs      []string         `json:"differs"`        // from its good twin, and nowhere else
+	Dial         string           `json:"dial,omitempty"` // the name to ask a server for
+	Files        BadsetFiles      `json:"files"`
 }
 
 // BadsetFiles are the files of one case.
@@ -137,7 +138,7 @@ func (b *Badset) Index() map[Defect]BadsetEntry {
 		stem := string(c.Defect)
 		e := BadsetEntry{
 			Cert: stem + ".pem", Key: stem + "-key.pem", Role: c.Role.String(),
-			Reason: c.Reason, Alert: c.Alert, AlertCode: AlertCode(c.Alert), Meaning: c.Meaning, Note: c.Note,
+			Reason: c.Reason, Alert: c.Alert, AlertCode: AlertCode(c.Alert), AlertLibrary: c.LibraryAlert(), Meaning: c.Meaning, Note: c.Note,
 			Verdicts: c.Verdicts, Twin: c.Twin, Differs: append([]string{}, c.Differs...), Dial: c.Dial,
 		}
 		e.Files = BadsetFiles{Cert: e.Cert, Key: e.Key, CA: badsetRoot}

@@ -46,7 +46,9 @@ type Case struct {
 	Reason string
 
 	// Alert is the alert that goes with the refusal, by its name in RFC 8446;
-	// [Accepted] if there is none.
+	// [Accepted] if there is none. To a client the proxy sends it where it
+	// verifies chains itself, as it does unless told otherwise; see
+	// [Case.LibraryAlert] for where it does not.
 	Alert string
 
 	// Verdicts are those of the stacks, measured: [Accepted], or the alert that
@@ -85,6 +87,20 @@ func (c Case) Fault() certs.Fault {
 
 // Refused reports whether the stack refuses the certificate.
 func (c Case) Refused(s Stack) bool { return c.Verdicts[s] != Accepted }
+
+// LibraryAlert returns the alert that a client reads where the proxy leaves
+// verification to crypto/tls (client_auth.alerts: library): that of crypto/tls
+// where it refuses, the proxy's own where only the proxy does. It is empty for a
+// server's certificate.
+func (c Case) LibraryAlert() string {
+	switch {
+	case c.Role == Server:
+		return ""
+	case c.Refused(StackGo):
+		return c.Verdicts[StackGo]
+	}
+	return c.Alert
+}
 
 // Catalogue returns all cases: the clients' and then the servers', each begun
 // by its control. The slice is the caller's; what it holds is shared.

@@ -114,7 +114,7 @@ var clientCases = []Case{
 	},
 	{
 		Defect: "forged_ca", Role: Client, Meaning: "a CA issued it that has the trusted one's name and key identifier and another key",
-		Reason: "client_cert_signature", Alert: unknownCA,
+		Reason: "client_cert_signature", Alert: badCertificate,
 		Verdicts: verdicts(unknownCA, decryptError, decryptError, accessDenied),
 		Differs:  []string{inSignature, inIssuers}, spoil: sameNameCA(true),
 	},
@@ -145,14 +145,14 @@ var clientCases = []Case{
 	// Usage.
 	{
 		Defect: WrongEKU, Role: Client, Meaning: "its extended key usage is serverAuth only",
-		Reason: "client_cert_wrong_usage", Alert: badCertificate,
+		Reason: "client_cert_wrong_usage", Alert: unsupportedCertificate,
 		Verdicts: verdicts(badCertificate, unsupportedCertificate, unsupportedCertificate, Accepted),
 		Differs:  []string{inEKU}, spoil: wrongEKU,
 		Note: "gnutls-serv asks for no key purpose; the library can",
 	},
 	{
 		Defect: "eku_code_signing", Role: Client, Meaning: "its extended key usage is codeSigning only",
-		Reason: "client_cert_wrong_usage", Alert: badCertificate,
+		Reason: "client_cert_wrong_usage", Alert: unsupportedCertificate,
 		Verdicts: verdicts(badCertificate, unsupportedCertificate, unsupportedCertificate, Accepted),
 		Differs:  []string{inEKU}, spoil: with(ceEKU, x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}),
 		Note: "gnutls-serv asks for no key purpose; the library can",
@@ -196,13 +196,13 @@ var clientCases = []Case{
 	},
 	{
 		Defect: "intermediate_not_ca", Role: Client, Meaning: "the issuing certificate is no CA (CA:FALSE)",
-		Reason: "client_cert_constraint", Alert: unknownCA,
+		Reason: "client_cert_constraint", Alert: badCertificate,
 		Verdicts: verdicts(unknownCA, unknownCA, unknownCA, accessDenied),
 		Differs:  []string{issuerField("basicConstraints")}, base: reissue, spoil: withIssuer(ceConstraints, x509.Certificate{BasicConstraintsValid: true}),
 	},
 	{
 		Defect: "intermediate_no_cert_sign", Role: Client, Meaning: "the issuing CA's key usage does not include certSign",
-		Reason: "client_cert_constraint", Alert: unknownCA,
+		Reason: "client_cert_constraint", Alert: badCertificate,
 		Verdicts: verdicts(unknownCA, unknownCA, unknownCA, accessDenied),
 		Differs:  []string{issuerField("keyUsage")}, base: reissue, spoil: withIssuer(ceKeyUsage, x509.Certificate{KeyUsage: x509.KeyUsageCRLSign}),
 	},
@@ -214,7 +214,7 @@ var clientCases = []Case{
 	},
 	{
 		Defect: "intermediate_wrong_eku", Role: Client, Meaning: "the issuing CA issues for servers only",
-		Reason: "client_cert_wrong_usage", Alert: badCertificate,
+		Reason: "client_cert_wrong_usage", Alert: unsupportedCertificate,
 		Verdicts: verdicts(badCertificate, unsupportedCertificate, unsupportedCertificate, Accepted),
 		Differs:  []string{issuerField("extKeyUsage")}, base: reissue, spoil: issuerWrongEKU,
 	},
@@ -317,13 +317,13 @@ var clientCases = []Case{
 	},
 	{
 		Defect: "sha1_signature", Role: Client, Meaning: "it is signed with SHA-1",
-		Reason: "client_cert_weak", Alert: unknownCA,
+		Reason: "client_cert_weak", Alert: badCertificate,
 		Verdicts: verdicts(unknownCA, badCertificate, badCertificate, accessDenied),
 		Differs:  []string{inAlgorithm}, spoil: signSHA1,
 	},
 	{
 		Defect: "corrupt_signature", Role: Client, Meaning: "one bit of its signature is wrong",
-		Reason: "client_cert_signature", Alert: unknownCA,
+		Reason: "client_cert_signature", Alert: badCertificate,
 		Verdicts: verdicts(unknownCA, decryptError, decryptError, accessDenied),
 		Differs:  []string{inSignature}, spoil: corrupt,
 	},

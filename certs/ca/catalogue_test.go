@@ -113,6 +113,9 @@ func TestCatalogueIsWhole(t *testing.T) {
 		if (c.Reason == Accepted) != (c.Alert == Accepted) {
 			t.Errorf("%s: reason %s, alert %s", c.Defect, c.Reason, c.Alert)
 		}
+		if library := c.LibraryAlert(); (library == "") != (c.Role == Server) || c.Role == Client && (library == Accepted) != (c.Alert == Accepted) {
+			t.Errorf("%s: alert %s, by crypto/tls %q", c.Defect, c.Alert, library)
+		}
 		for _, alert := range append([]string{c.Alert}, verdictList(c)...) {
 			if alert != Accepted && AlertCode(alert) == 0 {
 				t.Errorf("%s: unknown alert %q", c.Defect, alert)

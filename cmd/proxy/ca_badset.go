@@ -28,7 +28,8 @@ wrong usage, of another CA, malformed and so on, each wrong in one way and good
 otherwise. It is compared with its good twin before it is written.
 
 index.json says of each what is wrong, under which reason the proxy refuses it,
-with which alert, and what Go, OpenSSL, OpenSSL in strict mode and GnuTLS say.
+with which alert (and, as alert_library, with which one where client_auth.alerts
+is library), and what Go, OpenSSL, OpenSSL in strict mode and GnuTLS say.
 Names that begin with server_ are for servers to present, the others for
 clients. Verifiers trust ca.pem.
 

@@ -54,8 +54,12 @@ func TestBadsetMeetsTheProxy(t *testing.T) {
 					if got.String() != c.Reason {
 						t.Errorf("%s in %s: %v (%v), want %s", c.Defect, tls.VersionName(version), got, err, c.Reason)
 					}
-					if !own && alert != c.Alert {
-						t.Errorf("%s in %s: the client read %q (%v), want %s", c.Defect, tls.VersionName(version), alert, err, c.Alert)
+					want := c.LibraryAlert()
+					if own {
+						want = c.Alert
+					}
+					if alert != want {
+						t.Errorf("%s in %s: the client read %q (%v), want %s", c.Defect, tls.VersionName(version), alert, err, want)
 					}
 				}
 			}
