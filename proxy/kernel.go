@@ -10,7 +10,7 @@ import (
 // tellAccepted opens the journal with what the kernel knows about the three-way
 // handshake, which was over before accept returned.
 func (s *session) tellAccepted() {
-	accepted := event.TCPAccepted{Listen: listenName(s.tap.Conn), Active: s.active}
+	accepted := event.TCPAccepted{Listen: listenName(s.tap.Conn), Active: s.active, Options: s.Effective}
 	if s.Inspect.Level >= InspectSummary {
 		if snap, err := tcpwatch.Open(s.tap.Conn); err == nil {
 			s.tellShook(&snap, &accepted)

@@ -36,6 +36,10 @@ type Settings struct {
 	// sockopt.Listen and cannot change here.
 	Socket sockopt.Options
 
+	// Effective is what the kernel made of the options that accepted connections
+	// inherit, "name=value" each; it is told with every connection.
+	Effective []string
+
 	// CloseOnPlainHTTP closes connections that speak plain HTTP. If false, they
 	// get an answer that says why it does not work (plain_http: explain).
 	CloseOnPlainHTTP bool

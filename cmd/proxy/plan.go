@@ -45,6 +45,7 @@ func makePlan(cfg *configs.Config, before *plan) (*plan, []configs.Finding) {
 	for _, name := range cfg.ListenerNames() {
 		m.listener(cfg, name)
 	}
+	m.plan.keep(before)
 	m.findings = append(m.findings, m.plan.policies.findings...)
 	m.plan.files = append(m.plan.files, m.plan.policies.files...)
 	m.plan.news = append(m.plan.news, m.plan.policies.news...)
@@ -53,6 +54,21 @@ func makePlan(cfg *configs.Config, before *plan) (*plan, []configs.Finding) {
 		return nil, m.findings
 	}
 	return m.plan, m.findings
+}
+
+// keep takes over from the plan in force what was found out when its listeners
+// were opened.
+func (p *plan) keep(before *plan) {
+	if before == nil {
+		return
+	}
+	for i := range p.listeners {
+		for _, old := range before.listeners {
+			if old.name == p.listeners[i].name {
+				p.listeners[i].settings.Effective = old.settings.Effective
+			}
+		}
+	}
 }
 
 // checkFiles returns what is wrong with the files a configuration names.

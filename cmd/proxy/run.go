@@ -160,14 +160,16 @@ func openListeners(p *plan, log event.Sink) ([]*proxy.Listener, error) {
 			ln.Close()
 		}
 	}
-	for _, pl := range p.listeners {
+	for i := range p.listeners {
+		pl := &p.listeners[i]
 		ln, options, err := sockopt.Listen(context.Background(), pl.network, pl.address, pl.socket)
 		if err != nil {
 			undo()
-			return nil, listenError(pl, err)
+			return nil, listenError(*pl, err)
 		}
 		sockets = append(sockets, ln)
 		tellOptions(log, event.SocketOptions{Listener: pl.name}, options)
+		pl.settings.Effective = effective(options)
 		l, err := proxy.NewListener(pl.name, ln, pl.settings, log)
 		if err != nil {
 			undo()
@@ -231,6 +233,17 @@ func tellOptions(log event.Sink, table event.SocketOptions, options []sockopt.Se
 	if len(table.Options) > 0 {
 		log.Emit(processEvent(table))
 	}
+}
+
+// effective returns what the kernel made of the options that were asked for.
+func effective(options []sockopt.Setting) []string {
+	var out []string
+	for _, o := range options {
+		if o.Asked != "" && o.Effective != "" {
+			out = append(out, o.Key+"="+o.Effective)
+		}
+	}
+	return out
 }
 
 func processEvent(body event.Body) event.Event { return event.Event{Time: time.Now(), Body: body} }
