@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -150,7 +151,7 @@ func (s *session) refuse(err error, over time.Duration) {
 	if s.Inspect.Level >= InspectMessages && len(d.Chain) > 0 {
 		s.tellRefusal(&d)
 	}
-	if s.end(outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: d.LibraryError}) {
+	if s.end(outcome{reason: d.Reason, cause: d.cause(), by: d.hand(), how: d.how, detail: cmp.Or(d.Detail, d.LibraryError)}) {
 		s.emit(time.Now(), event.HandshakeFailed{Failure: d.Failure})
 	}
 }
