@@ -69,7 +69,7 @@ func TestEveryScenarioMeasuresTheForwarder(t *testing.T) {
 	forwarder := namedPeer(t, "forwarder")
 	for _, s := range allScenarios() {
 		t.Run(s.name, func(t *testing.T) {
-			f, err := b.run(t.Context(), forwarder, s)
+			f, _, err := b.run(t.Context(), forwarder, s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func TestWhatCannotBeMeasuredIsTold(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := b.run(t.Context(), p, handshake); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, _, err := b.run(t.Context(), p, handshake); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("run: %v; want an error that says %q", err, c.want)
 			}
 		})
@@ -146,7 +146,7 @@ func TestReport(t *testing.T) {
 		"Others kept 0.20 CPUs busy (0.10 to 0.30)",
 		"| a | 110 | 1.00 | 100–120 (18%) | 9 | – | – |",
 		"| b | 265 | 2.50 | 200–330 (49%) | 4 | – | – |",
-		"b did not finish every round: it ended",
+		"What failed with b: it ended",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, out.String())

@@ -10,6 +10,7 @@ import (
 const (
 	maxWorkers  = 512              // operations in flight
 	maxConns    = 50_000           // idle connections
+	maxInHand   = 4_000            // connections of a soak that are not done yet
 	maxDuration = 2 * time.Minute  // of one run
 	maxBytes    = 16_000_000_000   // in one run
 	maxRate     = 5_000            // new connections a second, soak

@@ -206,7 +206,7 @@ func loadSoak(o *order, c *client) (outcome, error) {
 		out     outcome
 		mu      sync.Mutex
 		wg      sync.WaitGroup
-		inHand  = make(chan struct{}, maxWorkers)
+		inHand  = make(chan struct{}, maxInHand)
 		began   = time.Now()
 		step    = time.Second / time.Duration(o.Rate)
 		total   = int(o.Duration / step)
@@ -246,7 +246,7 @@ func loadSoak(o *order, c *client) (outcome, error) {
 		select {
 		case inHand <- struct{}{}:
 		default:
-			fail(fmt.Sprintf("%d connections were still in hand", maxWorkers))
+			fail(fmt.Sprintf("%d connections were still in hand", maxInHand))
 			continue
 		}
 		wg.Go(func() {

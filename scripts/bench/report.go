@@ -56,7 +56,7 @@ func (d *document) section(b *strings.Builder, s scenario, r scenarioResult) {
 	}
 	for _, p := range d.Peers {
 		if m := r.Peers[p.Name]; m.Failure != "" {
-			fmt.Fprintf(b, "\n%s did not finish every round: %s\n", p.Name, m.Failure)
+			fmt.Fprintf(b, "\nWhat failed with %s: %s\n", p.Name, m.Failure)
 		}
 	}
 }
@@ -121,9 +121,9 @@ var summaryTables = [][]summaryColumn{
 func (d *document) table(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("## Performance\n\n")
-	fmt.Fprintf(&b, "Measured by `go run ./scripts/bench --table` on %s: %s;\n%s. Full handshakes are mutual, ECDSA P-256, X25519,\nAES-128-GCM. ",
+	fmt.Fprintf(&b, "Measured by `go run ./scripts/bench --table` on %s: %s;\n%s.\nFull handshakes are mutual, ECDSA P-256, X25519, AES-128-GCM. ",
 		d.Date.Format("2006-01-02"), d.Machine, d.layout())
-	fmt.Fprintf(&b, "The figures are medians of interleaved rounds; in parentheses the ratio to %s.\nOnly the figures of this proxy include a log: the others write none.\n", d.referenceTitle())
+	fmt.Fprintf(&b, "Figures are medians of interleaved\nrounds; in parentheses the ratio to %s. Only this proxy writes a log.\n", d.referenceTitle())
 	for i, columns := range summaryTables {
 		columns = slices.DeleteFunc(slices.Clone(columns), func(c summaryColumn) bool {
 			_, measured := d.scenario(c.scenario)
@@ -150,7 +150,7 @@ func (d *document) table(w io.Writer) error {
 		}
 	}
 	low, high, spread := d.quality()
-	fmt.Fprintf(&b, "\nThe rest of the machine kept %.1f to %.1f CPUs busy meanwhile; rounds lie %.0f%% apart (median). CPU is that\nof all the peer's processes over exactly the operations counted, memory is resident memory without\nthe kernel's buffers. Ratios hold from machine to machine far better than the figures do.\n", low, high, 100*spread)
+	fmt.Fprintf(&b, "\nThe rest of the machine kept %.1f to %.1f CPUs busy meanwhile; rounds lie %.0f%% apart (median). CPU is that\nof all the peer's processes over exactly the operations counted, memory is resident memory without\nthe kernel's buffers.\n", low, high, 100*spread)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -11,7 +11,7 @@ import (
 type result struct {
 	scenario scenario
 	rounds   map[string][]figures // by peer
-	failures map[string]string    // by peer: its last
+	failures map[string]string    // by peer: the last of a run or, in a soak, of connections
 }
 
 // measure runs a scenario on each peer in turn, for several rounds. The rounds
@@ -28,7 +28,7 @@ func (b *bench) measure(ctx context.Context, s scenario, peers []peer, rounds in
 				return r
 			}
 			p := peers[(i+round)%len(peers)]
-			f, err := b.run(ctx, p, s)
+			f, note, err := b.run(ctx, p, s)
 			switch {
 			case err != nil && ctx.Err() != nil:
 				return r
@@ -37,6 +37,9 @@ func (b *bench) measure(ctx context.Context, s scenario, peers []peer, rounds in
 				tell(fmt.Sprintf("%s, round %d, %s: %v", s.name, round+1, p.name, err))
 			default:
 				r.rounds[p.name][round] = f
+				if note != "" {
+					r.failures[p.name] = note
+				}
 				first := s.columns[0]
 				tell(fmt.Sprintf("%s, round %d, %s: %.*f %s", s.name, round+1, p.name, first.digits, f[first.key], first.head))
 			}

@@ -34,25 +34,26 @@ type size struct {
 }
 
 // run starts a peer and a backend of its own, has the scenario's load work on
-// it, stops both, and returns the figures. Fresh processes on fresh ports mean
+// it, stops both, and returns the figures, and a note if some operations of a soak
+// failed. Fresh processes on fresh ports mean
 // that no run pays for another's memory, tickets or ports in TIME_WAIT.
-func (b *bench) run(ctx context.Context, p peer, s scenario) (figures figures, err error) {
+func (b *bench) run(ctx context.Context, p peer, s scenario) (f figures, note string, err error) {
 	b.runs++
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer os.RemoveAll(dir) // logs of a long benchmark would fill the disk
 	backend, upstream, err := startBackend(b.self, dir, b.loadCPUs)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer backend.stop()
 
 	began := time.Now()
 	proxy, address, err := b.startPeer(p, dir, upstream)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer proxy.stop()
 	defer func() {
@@ -62,18 +63,23 @@ func (b *bench) run(ctx context.Context, p peer, s scenario) (figures figures, e
 	}()
 	first, err := b.awaitFirstByte(ctx, proxy, address)
 	if err != nil {
-		return nil, fmt.Errorf("waiting for the first byte: %w", err)
+		return nil, "", fmt.Errorf("waiting for the first byte: %w", err)
 	}
 	if s.kind == "start" {
-		return b.startFigures(proxy, first.Sub(began))
+		f, err = b.startFigures(proxy, first.Sub(began))
+		return f, "", err
 	}
 	o := b.order(s)
 	o.Address, o.Peer, o.Backend = address, proxy.pid(), backend.pid()
 	out, err := placeOrder(ctx, b.self, dir, b.loadCPUs, o)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return s.figures(out)
+	f, err = s.figures(out)
+	if err == nil && s.kind == "soak" && out.Failed > 0 {
+		note = fmt.Sprintf("%d of %d connections failed, the first with: %s", out.Failed, out.Failed+out.Done, out.Error)
+	}
+	return f, note, err
 }
 
 func (b *bench) startPeer(p peer, dir, upstream string) (*child, string, error) {

@@ -56,8 +56,8 @@ func allScenarios() []scenario {
 		{name: "up", title: "Relay, client to backend", what: "a fixed volume over 4 connections", kind: "up", version: tls.VersionTLS13, workers: 4, columns: relayColumns},
 		{name: "rtt", title: "Round trips of 64 bytes, 16 connections", what: "a message to the backend and back, then the next", kind: "roundtrip", version: tls.VersionTLS13, workers: 16, columns: tripColumns},
 		{name: "rtt-alone", title: "Round trips of 64 bytes, one connection", what: "the same without a queue", kind: "roundtrip", version: tls.VersionTLS13, workers: 1, columns: aloneColumns},
-		{name: "idle", title: "Idle connections", what: "opened, used once, then silent", kind: "idle", version: tls.VersionTLS13, workers: 32, rounds: 3, columns: idleColumns},
 		{name: "start", title: "Start", what: "from starting the process to the first byte back from the backend, a handshake included", kind: "start", version: tls.VersionTLS13, workers: 1, columns: startColumns},
+		{name: "idle", title: "Idle connections", what: "opened, used once, then silent", kind: "idle", version: tls.VersionTLS13, workers: 32, rounds: 3, columns: idleColumns},
 		{name: "soak", title: "Soak", what: "new connections at a fixed rate to one upstream, each a full handshake", kind: "soak", version: tls.VersionTLS13, workers: 1, rounds: 1, asked: true, columns: soakColumns},
 	}
 }
