@@ -82,8 +82,21 @@ func TestScriptsAreCleanForShellcheck(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatal(scripts, err)
 	}
-	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
+	accept, err := filepath.Glob("accept/*.sh")
+	if err != nil || len(accept) == 0 {
+		t.Fatal(accept, err)
+	}
+	if out, err := exec.Command("shellcheck", append(scripts, accept...)...).CombinedOutput(); err != nil {
 		t.Errorf("%s", out)
+	}
+}
+
+func TestCertificatesAreWhatScriptsRelyOn(t *testing.T) {
+	t.Parallel()
+	needs(t, "openssl", "jq")
+	out := mustRun(t, t.TempDir(), "accept/certificates.sh")
+	if !strings.HasSuffix(strings.TrimSpace(out), " passed, 0 failed") {
+		t.Error(out)
 	}
 }
 
