@@ -31,6 +31,7 @@ type Badset struct {
 	CRL       []byte            // PEM; the issuing CA's, which lists "revoked", and the root's if its key is at hand
 
 	otherRoot []byte
+	records   []Record
 }
 
 // Badset makes every case of the catalogue. Each is good for life but for its
@@ -53,6 +54,11 @@ func (a *Authority) Badset(life time.Duration) (*Badset, error) {
 			set.otherRoot = s.otherRoot
 		}
 		set.Specimens = append(set.Specimens, s)
+		records, err := b.records(s)
+		if err != nil {
+			return nil, fmt.Errorf("reading back the defect %s: %w", c.Defect, err)
+		}
+		set.records = append(set.records, records...)
 	}
 	var err error
 	set.CRL, err = b.revocationLists(set.Specimens, life)

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,11 @@ type ApplyOptions struct {
 
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
+
+	// Inventory remembers what is issued, before anybody has it: all but roots. If
+	// it is a [Revoker] as well, it hears what the manifest revokes. If nil,
+	// nothing is remembered. It is not asked about what is there already.
+	Inventory Inventory
 }
 
 // An Action is what was done with an item, or with [ApplyOptions] Check what is
@@ -76,12 +82,17 @@ var errLocked = errors.New("locked")
 // [fs.ErrExist]. A run at the same time gives [ErrBusy]. What cannot be issued is
 // a [*ManifestError].
 func (m *Manifest) Apply(dir string, o ApplyOptions) (*ApplyReport, error) {
+	return m.ApplyContext(context.Background(), dir, o)
+}
+
+// ApplyContext is Apply with an inventory whose patience ctx bounds.
+func (m *Manifest) ApplyContext(ctx context.Context, dir string, o ApplyOptions) (*ApplyReport, error) {
 	now := time.Now
 	if o.Now != nil {
 		now = o.Now
 	}
 	if o.Check {
-		return m.apply(dir, now().UTC(), true)
+		return m.apply(ctx, dir, now().UTC(), o)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -96,43 +107,56 @@ func (m *Manifest) Apply(dir string, o ApplyOptions) (*ApplyReport, error) {
 	} else if err != nil {
 		return nil, &fs.PathError{Op: "locking", Path: lock.Name(), Err: err}
 	}
-	return m.apply(dir, now().UTC(), false)
+	return m.apply(ctx, dir, now().UTC(), o)
 }
 
-func (m *Manifest) apply(dir string, now time.Time, check bool) (*ApplyReport, error) {
+func (m *Manifest) apply(ctx context.Context, dir string, now time.Time, o ApplyOptions) (*ApplyReport, error) {
 	state, err := readState(dir)
 	if err != nil {
 		return nil, err
 	}
-	w := &works{m: m, dir: dir, now: now.Truncate(time.Second), check: check, state: state,
+	w := &works{m: m, dir: dir, now: now.Truncate(time.Second), check: o.Check, state: state,
 		report: &ApplyReport{Dir: dir, Items: []ItemReport{}}, cas: map[string]*builtCA{}, leaves: map[string]*builtLeaf{}, done: map[string]bool{}}
 	if err := w.run(); err != nil {
 		return nil, err
 	}
 	w.leaveOthers()
-	if check || len(w.files) == 0 {
+	if o.Check || len(w.files) == 0 {
 		return w.report, nil
 	}
-	if err := w.announce(); err != nil {
+	forget, err := w.record(ctx, o.Inventory)
+	if err != nil {
 		return nil, err
 	}
+	if err := w.write(); err != nil {
+		return nil, errors.Join(err, forget(context.WithoutCancel(ctx)))
+	}
+	return w.report, nil
+}
+
+// write writes all files, or none.
+func (w *works) write() error {
+	if err := w.announce(); err != nil {
+		return err
+	}
+	state := w.state
 	state.Pending = nil
 	data, err := state.encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	made := map[string]bool{}
 	for _, f := range w.files {
 		if d := filepath.Dir(f.path); !made[d] {
 			made[d] = true
 			if err := os.MkdirAll(d, 0o700); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	// The state last: until then the files are known as announced.
-	files := append(w.files, file{filepath.Join(dir, manifestStateFile), data, keyMode})
-	return w.report, writeAll(files, true)
+	files := append(w.files, file{filepath.Join(w.dir, manifestStateFile), data, keyMode})
+	return writeAll(files, true)
 }
 
 // announce notes which files are about to be written, so that a run that is

@@ -92,6 +92,12 @@ func readState(dir string) (*manifestState, error) {
 	return s, nil
 }
 
+// IsApplied reports whether a manifest was applied in dir.
+func IsApplied(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, manifestStateFile))
+	return err == nil
+}
+
 func (s *manifestState) encode() ([]byte, error) {
 	data, err := json.MarshalIndent(s, "", "  ")
 	return append(data, '\n'), err

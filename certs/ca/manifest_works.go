@@ -2,6 +2,7 @@ package ca
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -30,6 +31,9 @@ type works struct {
 	cas    map[string]*builtCA
 	leaves map[string]*builtLeaf
 	done   map[string]bool
+
+	issued  []Record        // what is to be recorded
+	revoked []revokedSerial // and what is to be revoked
 }
 
 // builtCA is a CA at hand. With check its key and certificate may be missing,
@@ -64,13 +68,14 @@ func (c *builtCA) root() *builtCA {
 	return c
 }
 
-// authority makes the CA one that issues, with the given clock.
-func (c *builtCA) authority(now time.Time) (*Authority, error) {
+// issuing makes the CA one that issues, by the clock of the run.
+func (w *works) issuing(c *builtCA) (*Authority, error) {
 	a, err := Assemble(c.key, c.path()...)
 	if err != nil {
 		return nil, err
 	}
-	a.now = func() time.Time { return now }
+	a.now = func() time.Time { return w.now }
+	a.inventory = w
 	return a, nil
 }
 
@@ -301,7 +306,7 @@ func (w *works) makeAuthority(c *manifestCA, o *order, built *builtCA, item *ite
 	} else {
 		r.NotBefore, r.NotAfter = c.life.dates(w.now, built.above.cert)
 		var above *Authority
-		if above, err = built.above.authority(w.now); err == nil {
+		if above, err = w.issuing(built.above); err == nil {
 			a, err = above.SubCA(r)
 		}
 	}
@@ -355,6 +360,9 @@ func (w *works) cross(c *manifestCA) error {
 		if err := own.cross.CheckSignatureFrom(by.cert); err != nil {
 			return nil, err
 		}
+		if err := w.Add(context.Background(), RecordOf(own.cross, "ca", w.now)); err != nil {
+			return nil, err
+		}
 		item.Until = own.cross.NotAfter
 		return [][]byte{certPEM(own.cross)}, nil
 	})
@@ -385,7 +393,7 @@ func (w *works) certificate(c *manifestLeaf) error {
 }
 
 func (w *works) makeCertificate(c *manifestLeaf, by *builtCA, crosses []*x509.Certificate, item *itemState) ([][]byte, error) {
-	a, err := by.authority(w.now)
+	a, err := w.issuing(by)
 	if err != nil {
 		return nil, err
 	}
@@ -420,6 +428,11 @@ func (w *works) makeDefect(c *manifestLeaf, by *builtCA, a *Authority, r Request
 	if err != nil {
 		return nil, err
 	}
+	records, err := b.records(s)
+	if err != nil {
+		return nil, err
+	}
+	w.issued = append(w.issued, records...)
 	twin, err := x509.ParseCertificate(s.Twin[0])
 	if err != nil {
 		return nil, err
@@ -458,6 +471,7 @@ func (w *works) crl(c *manifestCA) error {
 			}
 		}
 		item.Revoked = slices.DeleteFunc(slices.Clone(item.Revoked), func(r revokedSerial) bool { return r.Until.Before(w.now) })
+		w.revoked = append(w.revoked, item.Revoked...)
 		item.Number++
 		from, to := ValidFor(w.now.Add(c.crl.life.starts), c.crl.life.lasts)
 		list := &x509.RevocationList{Number: big.NewInt(item.Number), ThisUpdate: from, NextUpdate: to}

@@ -1,20 +1,23 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"mtlsproxy/certs/ca"
+	"mtlsproxy/certs/ca/store"
 )
 
 func newCAApplyCommand() *cobra.Command {
 	var (
-		dir, output string
-		check       bool
+		dir, place, output string
+		check              bool
 	)
 	cmd := &cobra.Command{
 		Use:   "apply MANIFEST.yaml",
@@ -23,6 +26,9 @@ func newCAApplyCommand() *cobra.Command {
 manifest describes, and makes anew what is stale: what the manifest describes
 otherwise by now, and what is near its end. A second run changes nothing. All
 files change or none.
+
+What is issued is recorded in the directory's inventory, which ca list shows, and
+so is what the manifest revokes.
 
 With --check nothing is changed: what is stale is listed, and there being
 something ends it with exit code 1.`,
@@ -37,7 +43,16 @@ something ends it with exit code 1.`,
 			if err != nil {
 				return manifestFailure(err)
 			}
-			report, err := m.Apply(dir, ca.ApplyOptions{Check: check})
+			options := ca.ApplyOptions{Check: check}
+			inventory, err := newAppliedInventory(cmd, dir, place)
+			if err != nil {
+				return err
+			}
+			if inventory != nil {
+				defer inventory.close()
+				options.Inventory = inventory
+			}
+			report, err := m.ApplyContext(cmd.Context(), dir, options)
 			if err != nil {
 				return manifestFailure(err)
 			}
@@ -52,6 +67,7 @@ something ends it with exit code 1.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "pki", "directory of the PKI; it is made if it is not there")
+	f.StringVar(&place, "inventory", "", "where the inventory is: a PostgreSQL URL, an SQLite file or none (default: inventory.db in the directory, or what its ca.yaml says)")
 	f.BoolVar(&check, "check", false, "change nothing, say what is stale; exit code 1 if anything is")
 	addOutput(cmd, &output, "text", "json")
 	return cmd
@@ -69,8 +85,71 @@ func manifestFailure(err error) error {
 		return exitWith(exTempFail, err)
 	case errors.Is(err, fs.ErrExist):
 		return exitWith(exCantCreat, fmt.Errorf("%w; nothing was changed", err))
+	case errors.Is(err, store.ErrUnavailable):
+		return storeFailure(fmt.Errorf("%w; nothing was changed", err))
 	}
 	return caFailure(err)
+}
+
+// appliedInventory is the inventory of a manifest's directory. It is opened once
+// there is something to record: a run that changes nothing needs none.
+type appliedInventory struct {
+	place string
+	store *store.Store // nil until it is open
+}
+
+// newAppliedInventory returns nil where there is to be none.
+func newAppliedInventory(cmd *cobra.Command, dir, flag string) (*appliedInventory, error) {
+	settings, err := ca.LoadSettings(dir)
+	if err != nil {
+		return nil, exitWith(exConfig, err)
+	}
+	place := inventoryPlace(cmd, dir, flag, settings)
+	if place == noInventory {
+		return nil, nil
+	}
+	return &appliedInventory{place: place}, nil
+}
+
+func (i *appliedInventory) open(ctx context.Context) (err error) {
+	if i.store == nil {
+		i.store, err = store.Open(ctx, i.place)
+	}
+	return err
+}
+
+func (i *appliedInventory) close() {
+	if i.store != nil {
+		_ = i.store.Close() // every operation has ended by now, for better or worse
+	}
+}
+
+// Add implements [ca.Inventory].
+func (i *appliedInventory) Add(ctx context.Context, r ca.Record) error {
+	if err := i.open(ctx); err != nil {
+		return err
+	}
+	return i.store.Add(ctx, r)
+}
+
+// Remove implements [ca.Inventory].
+func (i *appliedInventory) Remove(ctx context.Context, serial string) error {
+	if err := i.open(ctx); err != nil {
+		return err
+	}
+	return i.store.Remove(ctx, serial)
+}
+
+// RevokeKnown implements [ca.Revoker].
+func (i *appliedInventory) RevokeKnown(ctx context.Context, serial string, at time.Time) error {
+	if err := i.open(ctx); err != nil {
+		return err
+	}
+	_, err := i.store.Revoke(ctx, serial, ca.Unspecified, at)
+	if errors.Is(err, store.ErrRevoked) || errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func printApply(cmd *cobra.Command, r *ca.ApplyReport, output string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mtlsproxy/certs/ca"
+	"mtlsproxy/certs/ca/store"
 )
 
 // badsetDays is how long the bad certificates are good but for their defect.
@@ -16,9 +18,9 @@ const badsetDays = 30
 
 func newCABadsetCommand() *cobra.Command {
 	var (
-		dir, out, output string
-		days             int
-		force            bool
+		dir, place, out, output string
+		days                    int
+		force                   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "badset",
@@ -34,7 +36,8 @@ Names that begin with server_ are for servers to present, the others for
 clients. Verifiers trust ca.pem.
 
 Without --dir a CA is made for the set, and its keys are not kept. With --dir
-the CA in that directory issues it; choose one that guards nothing.`,
+the CA in that directory issues it and records it in its inventory; choose one
+that guards nothing.`,
 		Example: `  proxy ca badset --out bad
   proxy ca badset --dir ./ca --out bad -o json
   curl --cacert bad/ca.pem --cert bad/expired.pem --key bad/expired-key.pem https://localhost:8443/`,
@@ -47,25 +50,26 @@ the CA in that directory issues it; choose one that guards nothing.`,
 			if err != nil {
 				return exitWith(exUsage, err)
 			}
-			authority, err := badsetAuthority(cmd, dir, days)
+			authority, inventory, err := badsetAuthority(cmd, dir, place, days)
 			if err != nil {
 				return err
+			}
+			if inventory != nil {
+				defer inventory.Close()
 			}
 			set, err := authority.Badset(life)
 			if err != nil {
 				return caFailure(err)
 			}
-			if err := set.Write(out, force); err != nil {
-				if errors.Is(err, fs.ErrExist) {
-					return exitWith(exCantCreat, fmt.Errorf("%w and is not of an earlier set; nothing was touched, give another --out or --force", err))
-				}
-				return caFailure(err)
+			if err := writeBadset(cmd.Context(), set, inventory, out, force); err != nil {
+				return err
 			}
 			return reportBadset(cmd, out, set, output)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "directory of the CA that issues them (default: a new one, whose keys are not kept)")
+	f.StringVar(&place, "inventory", "", "with --dir, where the inventory is: a PostgreSQL URL, an SQLite file or none (default: inventory.db in the CA's directory, or what its ca.yaml says)")
 	f.StringVar(&out, "out", "badset", "directory to write to")
 	f.IntVar(&days, "days", badsetDays, "how long they are good but for their defect")
 	f.BoolVar(&force, "force", false, "overwrite files that are not of an earlier set")
@@ -73,22 +77,43 @@ the CA in that directory issues it; choose one that guards nothing.`,
 	return cmd
 }
 
-func badsetAuthority(cmd *cobra.Command, dir string, days int) (*ca.Authority, error) {
+// badsetAuthority makes a CA for the set, or opens the one in dir with its
+// inventory, which may be nil.
+func badsetAuthority(cmd *cobra.Command, dir, place string, days int) (*ca.Authority, *store.Store, error) {
 	if dir == "" {
+		if place != "" {
+			return nil, nil, exitWith(exUsage, errors.New("--inventory goes with --dir; a CA that is not kept has none"))
+		}
 		a, err := ca.New(ca.InitOptions{Name: "Badset", Days: days})
-		return a, caFailure(err)
+		return a, nil, caFailure(err)
 	}
-	a, err := ca.Open(dir)
-	if errors.Is(err, ca.ErrNoAuthority) {
-		return nil, exitWith(exNoInput, fmt.Errorf("%w; make one with: proxy ca init --dir %s", err, shellWord(dir)))
-	}
+	f := caFlags{dir: dir, inventory: place}
+	o, err := f.open(cmd)
 	if err != nil {
-		return nil, caFailure(err)
+		return nil, nil, err
 	}
-	for _, w := range a.Warnings() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", w)
+	return o.Authority, o.store, nil
+}
+
+// writeBadset records the set and then writes it, both or neither.
+func writeBadset(ctx context.Context, set *ca.Badset, inventory *store.Store, out string, force bool) error {
+	forget := func(context.Context) error { return nil }
+	if inventory != nil {
+		var err error
+		if forget, err = set.RecordIn(ctx, inventory); err != nil {
+			return storeFailure(err)
+		}
 	}
-	return a, nil
+	err := set.Write(out, force)
+	if err == nil {
+		return nil
+	}
+	exists := errors.Is(err, fs.ErrExist)
+	err = errors.Join(err, forget(context.WithoutCancel(ctx)))
+	if exists {
+		return exitWith(exCantCreat, fmt.Errorf("%w and is not of an earlier set; nothing was touched, give another --out or --force", err))
+	}
+	return caFailure(err)
 }
 
 // badsetReport is the JSON of ca badset.

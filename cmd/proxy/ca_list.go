@@ -57,7 +57,7 @@ func newCAListCommand() *cobra.Command {
 				}
 				filter.ExpiresBefore = now.Add(life)
 			}
-			o, err := f.openStore(cmd)
+			o, err := f.openRecords(cmd)
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func newCAShowCommand() *cobra.Command {
 			if err != nil {
 				return exitWith(exUsage, err)
 			}
-			o, err := f.openStore(cmd)
+			o, err := f.openRecords(cmd)
 			if err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ func printRecord(w io.Writer, r ca.Record, o *openedCA, now time.Time) error {
 		status = fmt.Sprintf("revoked %s: %s", r.RevokedAt.Format(time.RFC3339), r.Reason)
 	}
 	fmt.Fprintf(w, "%-10s %s\n%-10s %s\n%-10s %s\n", "status", status, "profile", r.Profile, "issued", r.IssuedAt.Format(time.RFC3339))
-	if r.IssuerKeyID != hex.EncodeToString(o.Issuer().SubjectKeyId) {
+	if o.Authority != nil && r.IssuerKeyID != hex.EncodeToString(o.Issuer().SubjectKeyId) {
 		fmt.Fprintf(w, "%-10s %s\n", "issued by", "another CA than the one that issues now")
 	}
 	chain, err := certs.ParseCertificates("the inventory", []byte(r.PEM))

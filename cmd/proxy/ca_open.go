@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,20 +79,9 @@ func (f *caFlags) open(cmd *cobra.Command) (*openedCA, error) {
 	if o.settings, err = ca.LoadSettings(dir); err != nil {
 		return nil, exitWith(exConfig, err)
 	}
-	if path := filepath.Join(dir, ca.SettingsFile); o.settings.Secret() {
-		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s holds the database's password and is open to others (%#o); chmod 600\n", path, info.Mode().Perm())
-		}
-	}
-	place := f.inventory
-	if place == "" {
-		place = o.settings.Inventory
-	}
-	switch place {
-	case "none":
+	place := inventoryPlace(cmd, dir, f.inventory, o.settings)
+	if place == noInventory {
 		return o, nil
-	case "":
-		place = filepath.Join(dir, store.DefaultFile)
 	}
 	if o.store, err = store.Open(cmd.Context(), place); err != nil {
 		return nil, storeFailure(err)
@@ -100,11 +90,53 @@ func (f *caFlags) open(cmd *cobra.Command) (*openedCA, error) {
 	return o, nil
 }
 
+// noInventory is the place of an inventory that is not wanted.
+const noInventory = "none"
+
+// inventoryPlace says where the inventory of the CA in a directory is: where the
+// flag says, else where the settings say, else in the directory. It warns of a
+// password that others may read.
+func inventoryPlace(cmd *cobra.Command, dir, flag string, s ca.Settings) string {
+	if path := filepath.Join(dir, ca.SettingsFile); s.Secret() {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s holds the database's password and is open to others (%#o); chmod 600\n", path, info.Mode().Perm())
+		}
+	}
+	return cmp.Or(flag, s.Inventory, filepath.Join(dir, store.DefaultFile))
+}
+
+// openRecords opens the inventory to be read. Where a manifest has made the
+// directory there is no one CA to open, and the authority is nil.
+func (f *caFlags) openRecords(cmd *cobra.Command) (*openedCA, error) {
+	o, err := f.openStore(cmd)
+	if !errors.Is(err, ca.ErrNoAuthority) {
+		return o, err
+	}
+	dir, dirErr := caDir(f.dir)
+	settings, settingsErr := ca.LoadSettings(dir)
+	if dirErr != nil || settingsErr != nil || !ca.IsApplied(dir) {
+		return nil, err
+	}
+	place := inventoryPlace(cmd, dir, f.inventory, settings)
+	if place == noInventory {
+		return nil, errNoInventory()
+	}
+	o = &openedCA{dir: dir, settings: settings}
+	if o.store, err = store.Open(cmd.Context(), place); err != nil {
+		return nil, storeFailure(err)
+	}
+	return o, nil
+}
+
+func errNoInventory() error {
+	return exitWith(exUsage, errors.New("this needs the inventory, and there is none (--inventory, or inventory in ca.yaml)"))
+}
+
 // openStore opens a CA for a command that is nothing without the inventory.
 func (f *caFlags) openStore(cmd *cobra.Command) (*openedCA, error) {
 	o, err := f.open(cmd)
 	if err == nil && o.store == nil {
-		return nil, exitWith(exUsage, errors.New("this needs the inventory, and there is none (--inventory, or inventory in ca.yaml)"))
+		return nil, errNoInventory()
 	}
 	return o, err
 }

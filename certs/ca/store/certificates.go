@@ -16,18 +16,20 @@ import (
 	"mtlsproxy/certs/ca"
 )
 
-// Add writes a record. A serial number that is there already gives an error
+// Add writes a record, of a revoked certificate as one. A serial number that is there already gives an error
 // that matches [ca.ErrDuplicateSerial]; see [ca.Inventory].
 func (s *Store) Add(ctx context.Context, r ca.Record) error {
 	sans, err := json.Marshal(r.SANs)
 	if err != nil {
 		return err
 	}
+	revoked := !r.RevokedAt.IsZero()
+	revokedAt, reason := sql.NullInt64{Int64: r.RevokedAt.Unix(), Valid: revoked}, sql.NullString{String: string(r.Reason), Valid: revoked}
 	err = s.inTx(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO certificates
-			(serial, issuer_key_id, subject, sans, profile, not_before, not_after, issued_at, pem)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`),
-			r.Serial, r.IssuerKeyID, r.Subject, string(sans), r.Profile, r.NotBefore.Unix(), r.NotAfter.Unix(), r.IssuedAt.Unix(), r.PEM)
+			(serial, issuer_key_id, subject, sans, profile, not_before, not_after, issued_at, revoked_at, reason, pem)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`),
+			r.Serial, r.IssuerKeyID, r.Subject, string(sans), r.Profile, r.NotBefore.Unix(), r.NotAfter.Unix(), r.IssuedAt.Unix(), revokedAt, reason, r.PEM)
 		return err
 	})
 	if isDuplicate(err) {
