@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +23,7 @@ type serveFlags struct {
 	listen, cert, key string
 	clientCA, allow   []string
 	profiles, authKey string
+	rate              float64
 }
 
 func newCAServeCommand() *cobra.Command {
@@ -33,9 +34,12 @@ func newCAServeCommand() *cobra.Command {
 		Long: `serve signs certificate requests that come over mutual TLS, at the addresses of
 cfssl: /api/v1/cfssl/sign, authsign and info. cfssl's own clients work.
 
-A client needs a certificate of --client-ca with one of the names of --allow.
-It gets what the profile grants and no more. Each request is one line of JSON on
-stderr. With --auth-key-file requests are authenticated with a shared key as
+Clients are judged as the proxy judges them. A client needs a certificate of
+--client-ca with one of the names of --allow, which are patterns as in the rules
+of a policy: * stands for anything within a label or a path segment, ** for one
+or more whole ones. One that this CA has issued and revoked is refused at once,
+on open connections too. A client gets what the profile grants and no more, and
+not more often than --rate. Each request is one line of JSON on stderr. With --auth-key-file requests are authenticated with a shared key as
 well, and each is answered once.
 
 SIGTERM ends it. Start it anew after ca rotate, and when its own certificate is
@@ -51,9 +55,10 @@ renewed.`,
 	fl.StringVar(&f.cert, "cert", "", "the server's certificate and chain")
 	fl.StringVar(&f.key, "key", "", "its key")
 	fl.StringArrayVar(&f.clientCA, "client-ca", nil, "CA certificates of the clients, a file or directory; may be repeated")
-	fl.StringArrayVar(&f.allow, "allow", nil, "an alternative name of which a client's certificate must have one; may be repeated")
+	fl.StringArrayVar(&f.allow, "allow", nil, "an alternative name of which a client's certificate must have one, or a pattern; cn:NAME for a common name; may be repeated")
 	fl.StringVar(&f.profiles, "profiles", "", "a file of profiles: cfssl's signing configuration as JSON or YAML")
 	fl.StringVar(&f.authKey, "auth-key-file", "", "a file with the shared key of authsign, in hexadecimal digits")
+	fl.Float64Var(&f.rate, "rate", 10, "how many requests a second one client may make, and twice that at once; 0 for any number")
 	for _, name := range []string{"cert", "key", "client-ca"} {
 		if err := cmd.MarkFlagRequired(name); err != nil {
 			panic("proxy: internal error: " + err.Error())
@@ -64,12 +69,9 @@ renewed.`,
 
 func (f *serveFlags) run(cmd *cobra.Command) error {
 	s := new(remote.Server)
-	for _, name := range f.allow {
-		san, err := ca.ParseSAN(name)
-		if err != nil {
-			return exitWith(exUsage, err)
-		}
-		s.Allow = append(s.Allow, san.String())
+	const mostOften = 1e6 // requests a second
+	if !(f.rate >= 0 && f.rate <= mostOften) {
+		return exitWith(exUsage, fmt.Errorf("--rate %g is not between 0 and %g", f.rate, mostOften))
 	}
 	if f.authKey != "" {
 		text, err := readPassword(cmd, f.authKey)
@@ -94,8 +96,12 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer o.close()
-	if len(s.Allow) == 0 && clients.Contains(o.Root()) {
+	if len(f.allow) == 0 && clients.Contains(o.Root()) {
 		return exitWith(exUsage, errors.New("--client-ca is this very CA, so everyone with any certificate of it could have more made; say who may with --allow"))
+	}
+	judge, err := newSigningPolicy(clients, f.allow, o)
+	if err != nil {
+		return err
 	}
 	path := f.profiles
 	if path == "" {
@@ -109,13 +115,14 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	talk := &lines{w: cmd.ErrOrStderr()}
 	s.Authority, s.Memory = o.Authority, o.store
 	s.Audit = func(e remote.Entry) { talk.printf("%s", auditLine(e)) }
-	config := &tls.Config{
-		Certificates:           []tls.Certificate{pair.Certificate},
-		ClientAuth:             tls.RequireAndVerifyClientCert,
-		ClientCAs:              clients.CertPool(),
-		MinVersion:             tls.VersionTLS12,
-		SessionTicketsDisabled: true, // each connection shows its certificate
+	s.Admit = judge.admit
+	if f.rate > 0 {
+		limit := newSigningLimit(f.rate)
+		s.Limit = func(client string) time.Duration { return limit.wait(client, time.Now()) }
 	}
+	config := judge.config(pair.Certificate, func(err error) {
+		talk.printf("%s", auditLine(remote.Entry{Time: time.Now().UTC(), Event: "ca.refused", Error: err.Error()}))
+	})
 	return caServe(cmd, f.listen, config, s, func(a net.Addr) {
 		if !f.quiet {
 			talk.printf("signing on https://%s", a)

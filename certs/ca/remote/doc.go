@@ -5,7 +5,8 @@
 // What it guarantees:
 //
 //   - A request without a verified client certificate is refused, whoever
-//     terminates TLS in front of it and however that is set up.
+//     terminates TLS in front of it and however that is set up; so is one that
+//     [Server.Admit] speaks against, on each request and not on each connection.
 //   - A profile is named or is the default; its usages, life and name pattern
 //     hold. Nothing else is granted: serial numbers, extensions, dates and CRL
 //     addresses that a request brings along are refused, not passed over.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,10 +38,16 @@ type Server struct {
 	Authority *ca.Authority
 	Profiles  *ca.Profiles // nil for those that are always there
 
-	// Allow are the alternative names, with their kinds ("uri:spiffe://a/b"), of
-	// which a client's certificate must have one. If empty, every verified
-	// certificate will do.
-	Allow []string
+	// Admit judges the client of each request, whose chain crypto/tls has verified
+	// by then: the certificate may be another's business since the handshake. It
+	// returns the client's name for the audit. Its error is told to the client; a
+	// [*Denial] has a part that is not. If nil, every verified certificate will
+	// do.
+	Admit func(*http.Request) (identity string, err error)
+
+	// Limit returns how long a client that Admit has let in is to wait before it
+	// asks again, 0 if it need not. If nil, nobody waits.
+	Limit func(identity string) time.Duration
 
 	// Key is the shared key of authsign. If empty there is sign and no authsign,
 	// else authsign and no sign.
@@ -54,6 +62,15 @@ type Server struct {
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
 }
+
+// A Denial is an error of [Server.Admit] of which the client hears the first half.
+type Denial struct {
+	Told string
+	Why  string // for the audit: it may name rules
+}
+
+// Error returns both halves.
+func (d *Denial) Error() string { return d.Told + ": " + d.Why }
 
 // An Entry is the audit of one request.
 type Entry struct {
@@ -112,7 +129,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		said := &refusal{http.StatusInternalServerError, codeOurs, errors.New("the certificate could not be made; the CA's log says why")}
 		errors.As(err, &said)
 		status = said.status
-		out.Errors = append(out.Errors, message{said.code, said.Error()})
+		text := said.Error()
+		if d := new(Denial); errors.As(err, &d) {
+			text = d.Told
+		}
+		out.Errors = append(out.Errors, message{said.code, text})
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(out) // whoever is gone needs no answer
@@ -141,6 +162,9 @@ func (s *Server) answer(w http.ResponseWriter, q *http.Request, e *Entry) (any, 
 	if err := s.admit(q, e); err != nil {
 		return nil, err
 	}
+	if err := s.limit(w, e); err != nil {
+		return nil, err
+	}
 	endpoint, is := map[string]func(context.Context, []byte, *Entry) (any, error){"sign": s.sign, "authsign": s.authsign, "info": s.info}[e.Endpoint]
 	if !is || !strings.HasPrefix(q.URL.Path, prefix) {
 		return nil, refuse(http.StatusNotFound, codeAPI, "there is no %s; there are %ssign, authsign and info", q.URL.Path, prefix)
@@ -160,7 +184,7 @@ func (s *Server) answer(w http.ResponseWriter, q *http.Request, e *Entry) (any, 
 	return endpoint(q.Context(), body, e)
 }
 
-// admit lets in who has a verified certificate with a name that is allowed.
+// admit lets in who has a verified certificate of a client and is let in by Admit.
 func (s *Server) admit(q *http.Request, e *Entry) error {
 	if q.TLS == nil || len(q.TLS.VerifiedChains) == 0 || len(q.TLS.PeerCertificates) == 0 {
 		return refuse(http.StatusForbidden, codeAPI, "no verified client certificate")
@@ -170,14 +194,29 @@ func (s *Server) admit(q *http.Request, e *Entry) error {
 	if !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
 		return refuse(http.StatusForbidden, codeAPI, "the certificate %s is not one of a client", e.Identity)
 	}
-	if len(s.Allow) == 0 {
+	if s.Admit == nil {
 		return nil
 	}
-	for _, n := range ca.SANsOf(c) {
-		if slices.Contains(s.Allow, n) {
-			e.Identity = n
-			return nil
-		}
+	identity, err := s.Admit(q)
+	if identity != "" {
+		e.Identity = identity
 	}
-	return refuse(http.StatusForbidden, codeAPI, "the certificate %s has no name that may ask for signatures", e.Identity)
+	if err != nil {
+		return &refusal{http.StatusForbidden, codeAPI, err}
+	}
+	return nil
+}
+
+// limit refuses a client that asks too often.
+func (s *Server) limit(w http.ResponseWriter, e *Entry) error {
+	if s.Limit == nil {
+		return nil
+	}
+	wait := s.Limit(e.Identity)
+	if wait <= 0 {
+		return nil
+	}
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	return refuse(http.StatusTooManyRequests, codeAPI, "%s asks too often; try again in %d s", e.Identity, seconds)
 }

@@ -63,6 +63,15 @@ type house struct {
 	audit  []Entry
 }
 
+func onlyCI(q *http.Request) (string, error) {
+	for _, u := range q.TLS.PeerCertificates[0].URIs {
+		if u.String() == "spiffe://demo.test/ci" {
+			return "uri:" + u.String(), nil
+		}
+	}
+	return "", &Denial{"no name that may ask for signatures", "the rule of the house"}
+}
+
 func newHouse(t *testing.T, key string) *house {
 	t.Helper()
 	a, err := ca.New(ca.InitOptions{Name: "Demo"})
@@ -74,7 +83,7 @@ func newHouse(t *testing.T, key string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.s = &Server{Authority: a, Profiles: p, Allow: []string{"uri:spiffe://demo.test/ci"}, Memory: new(memory), Audit: func(e Entry) {
+	h.s = &Server{Authority: a, Profiles: p, Admit: onlyCI, Memory: new(memory), Audit: func(e Entry) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.audit = append(h.audit, e)
