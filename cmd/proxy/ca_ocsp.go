@@ -28,8 +28,8 @@ func newCAOCSPCommand() *cobra.Command {
 the inventory as it is at that moment. It answers for the root and for CAs that
 rotations have left too, as far as their keys are there.
 
-It speaks plain HTTP, as OCSP does: the answers are signed. SIGTERM ends it.
-Start it anew after ca rotate.`,
+It speaks plain HTTP, as OCSP does: the answers are signed. SIGHUP loads the
+CA anew, after ca rotate; SIGTERM ends it.`,
 		Example: `  proxy ca ocsp --listen 127.0.0.1:8889
   openssl ocsp -url http://127.0.0.1:8889 -CAfile ca/ca.pem -issuer ca/issuing.pem -cert alice.pem`,
 		Args: cobra.NoArgs,
@@ -38,18 +38,21 @@ Start it anew after ca rotate.`,
 			if err != nil {
 				return exitWith(exUsage, err)
 			}
-			o, err := f.openStore(cmd)
-			if err != nil {
-				return err
-			}
-			defer o.close()
-			r, err := newOCSPResponder(o, good)
-			if err != nil {
-				return err
-			}
 			talk := &lines{w: cmd.ErrOrStderr()}
-			r.Failed = func(err error) { talk.printf("%s ocsp: %v", time.Now().UTC().Format(time.RFC3339), err) }
-			return caServe(cmd, listen, nil, r, func(a net.Addr) {
+			load := func() (*caGeneration, error) {
+				o, err := f.openStore(cmd)
+				if err != nil {
+					return nil, err
+				}
+				r, err := newOCSPResponder(o, good)
+				if err != nil {
+					o.close()
+					return nil, err
+				}
+				r.Failed = func(err error) { talk.printf("%s ocsp: %v", time.Now().UTC().Format(time.RFC3339), err) }
+				return &caGeneration{handler: r, close: o.close}, nil
+			}
+			return caServe(cmd, listen, talk, load, func(a net.Addr) {
 				if !f.quiet {
 					talk.printf("answering on http://%s", a)
 				}

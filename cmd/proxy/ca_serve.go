@@ -42,8 +42,8 @@ on open connections too. A client gets what the profile grants and no more, and
 not more often than --rate. Each request is one line of JSON on stderr. With --auth-key-file requests are authenticated with a shared key as
 well, and each is answered once.
 
-SIGTERM ends it. Start it anew after ca rotate, and when its own certificate is
-renewed.`,
+SIGHUP loads everything anew: the CA, after ca rotate, the server's certificate
+and the clients' CAs, the profiles and the shared key. SIGTERM ends it.`,
 		Example: `  proxy ca serve --listen :8888 --cert server.pem --key server-key.pem \
     --client-ca ca/ca.pem --allow spiffe://demo.test/ci --profiles profiles.json`,
 		Args: cobra.NoArgs,
@@ -68,40 +68,59 @@ renewed.`,
 }
 
 func (f *serveFlags) run(cmd *cobra.Command) error {
-	s := new(remote.Server)
 	const mostOften = 1e6 // requests a second
 	if !(f.rate >= 0 && f.rate <= mostOften) {
 		return exitWith(exUsage, fmt.Errorf("--rate %g is not between 0 and %g", f.rate, mostOften))
 	}
+	var limit *signingLimit // outlives what is loaded
+	if f.rate > 0 {
+		limit = newSigningLimit(f.rate)
+	}
+	talk := &lines{w: cmd.ErrOrStderr()}
+	load := func() (*caGeneration, error) { return f.load(cmd, talk, limit) }
+	return caServe(cmd, f.listen, talk, load, func(a net.Addr) {
+		if !f.quiet {
+			talk.printf("signing on https://%s", a)
+		}
+	})
+}
+
+// load reads all files that the flags name and opens the CA.
+func (f *serveFlags) load(cmd *cobra.Command, talk *lines, limit *signingLimit) (_ *caGeneration, err error) {
+	s := new(remote.Server)
 	if f.authKey != "" {
 		text, err := readPassword(cmd, f.authKey)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		const least = 16 // bytes
 		if s.Key, err = hex.DecodeString(strings.TrimSpace(text)); err != nil || len(s.Key) < least {
-			return exitWith(exDataErr, fmt.Errorf("%s: the key is not %d or more hexadecimal digits", f.authKey, 2*least))
+			return nil, exitWith(exDataErr, fmt.Errorf("%s: the key is not %d or more hexadecimal digits", f.authKey, 2*least))
 		}
 	}
 	pair, err := certs.LoadKeyPair(f.cert, f.key)
 	if err != nil {
-		return caFailure(err)
+		return nil, caFailure(err)
 	}
 	clients, err := certs.LoadPool(f.clientCA...)
 	if err != nil {
-		return caFailure(err)
+		return nil, caFailure(err)
 	}
 	o, err := f.openStore(cmd)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer o.close()
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
 	if len(f.allow) == 0 && clients.Contains(o.Root()) {
-		return exitWith(exUsage, errors.New("--client-ca is this very CA, so everyone with any certificate of it could have more made; say who may with --allow"))
+		return nil, exitWith(exUsage, errors.New("--client-ca is this very CA, so everyone with any certificate of it could have more made; say who may with --allow"))
 	}
 	judge, err := newSigningPolicy(clients, f.allow, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path := f.profiles
 	if path == "" {
@@ -109,25 +128,19 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	}
 	if path != "" {
 		if s.Profiles, err = ca.LoadProfiles(path); err != nil {
-			return caFailure(err)
+			return nil, caFailure(err)
 		}
 	}
-	talk := &lines{w: cmd.ErrOrStderr()}
 	s.Authority, s.Memory = o.Authority, o.store
 	s.Audit = func(e remote.Entry) { talk.printf("%s", auditLine(e)) }
 	s.Admit = judge.admit
-	if f.rate > 0 {
-		limit := newSigningLimit(f.rate)
+	if limit != nil {
 		s.Limit = func(client string) time.Duration { return limit.wait(client, time.Now()) }
 	}
 	config := judge.config(pair.Certificate, func(err error) {
 		talk.printf("%s", auditLine(remote.Entry{Time: time.Now().UTC(), Event: "ca.refused", Error: err.Error()}))
 	})
-	return caServe(cmd, f.listen, config, s, func(a net.Addr) {
-		if !f.quiet {
-			talk.printf("signing on https://%s", a)
-		}
-	})
+	return &caGeneration{handler: s, config: config, close: o.close}, nil
 }
 
 // auditLine is one line whatever the names in it are.

@@ -108,7 +108,7 @@ func allowMatch(name string) policy.Match {
 func (p *signingPolicy) config(own tls.Certificate, refused func(error)) *tls.Config {
 	mode, cas := p.auth.Library()
 	return &tls.Config{
-		Certificates: []tls.Certificate{own}, ClientAuth: mode, ClientCAs: cas, MinVersion: tls.VersionTLS12,
+		Certificates: []tls.Certificate{own}, ClientAuth: mode, ClientCAs: cas, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			d := p.auth.Judge(&cs, p.now())
 			if d.Allowed || d.Cause == policy.CauseRules {

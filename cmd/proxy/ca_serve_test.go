@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,5 +194,46 @@ func TestSigningLimit(t *testing.T) {
 	}
 	if d := l.wait("late", now.Add(time.Minute)); d != 0 || len(l.clients) != 1 {
 		t.Errorf("after a minute one waits %s, and %d clients are remembered", d, len(l.clients))
+	}
+}
+
+func TestServeTakesUpItsNewCertificateOnSIGHUP(t *testing.T) {
+	d := t.TempDir()
+	at := func(name string) string { return filepath.Join(d, name) }
+	runCA(t, "ca", "init", "--dir", at("ca"))
+	for _, name := range []string{"server", "next"} {
+		runCA(t, "cert", "issue", "127.0.0.1", "--server", "--dir", at("ca"), "--out", at(name))
+	}
+	addr := startCA(t, "ca", "serve", "--listen", "127.0.0.1:0", "--dir", at("ca"), "--cert", at("server.pem"), "--key", at("server-key.pem"),
+		"--client-ca", at("ca/ca.pem"), "--allow", "spiffe://demo.test/ci")
+	next, err := certs.LoadKeyPair(at("next.pem"), at("next-key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []string{".pem", "-key.pem"} {
+		if err := os.Rename(at("next"+end), at("server"+end)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := certs.LoadPool(at("ca/ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool.CertPool()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.ConnectionState().PeerCertificates[0]
+		c.Close()
+		if got.Equal(next.Certificate.Leaf) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it still presents %s", certs.Serial(got))
+		}
 	}
 }
