@@ -89,17 +89,19 @@ func (c Case) Fault() certs.Fault {
 func (c Case) Refused(s Stack) bool { return c.Verdicts[s] != Accepted }
 
 // LibraryAlert returns the alert that a client reads where the proxy leaves
-// verification to crypto/tls (client_auth.alerts: library): that of crypto/tls
-// where it refuses, the proxy's own where only the proxy does. It is empty for a
-// server's certificate.
+// verification to crypto/tls (client_auth.alerts: library): that of crypto/tls,
+// which says bad_certificate for whatever the proxy alone refuses. It is empty
+// for a server's certificate.
 func (c Case) LibraryAlert() string {
 	switch {
 	case c.Role == Server:
 		return ""
 	case c.Refused(StackGo):
 		return c.Verdicts[StackGo]
+	case c.Reason == Accepted:
+		return Accepted
 	}
-	return c.Alert
+	return badCertificate
 }
 
 // Catalogue returns all cases: the clients' and then the servers', each begun
