@@ -16,11 +16,11 @@ const libraryAlert = 42
 var errLastWord = errors.New("the connection has said its last word")
 
 // rightAlert returns what is sent for p, which crypto/tls is about to write after
-// VerifyConnection has refused the client. crypto/tls sends bad_certificate for
-// whatever that returns; where p is an alert that can be changed, what is sent is
-// the one that the policy names, and else p. At TLS 1.3 it takes what was recorded of
-// the handshake, with its secrets; where nothing was (no OwnVerification, and
-// inspect.level below messages), the client reads bad_certificate.
+// VerifyConnection has refused the client, where the policy is to have its own
+// alerts (OwnVerification). crypto/tls sends bad_certificate for whatever that
+// returns; where p is an alert that can be changed, what is sent is the one that
+// the policy names, and else p. At TLS 1.3 it takes what was recorded of the
+// handshake, with its secrets.
 func (t *tap) rightAlert(p []byte) []byte {
 	alert := t.session.decision.Alert
 	if alert == 0 || alert == libraryAlert {

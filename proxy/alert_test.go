@@ -24,21 +24,24 @@ func TestLastWord(t *testing.T) {
 	tests := []struct {
 		name    string
 		refused bool
+		library bool // alerts are left to crypto/tls
 		alert   uint8
 		record  []byte
 		want    uint8
 		last    bool
 	}{
-		{"the alert after a refusal is the policy's", true, 44, badCertificate, 44, true},
-		{"the same alert is left as it is", true, 42, badCertificate, 42, false},
-		{"without a refusal every alert is crypto/tls's", false, 44, badCertificate, 42, false},
-		{"another alert than that for callbacks is left", true, 44, []byte{21, 3, 3, 0, 2, 2, 40}, 40, false},
-		{"a warning is left", true, 44, []byte{21, 3, 3, 0, 2, 1, 90}, 90, false},
+		{"the alert after a refusal is the policy's", true, false, 44, badCertificate, 44, true},
+		{"the same alert is left as it is", true, false, 42, badCertificate, 42, false},
+		{"without a refusal every alert is crypto/tls's", false, false, 44, badCertificate, 42, false},
+		{"another alert than that for callbacks is left", true, false, 44, []byte{21, 3, 3, 0, 2, 2, 40}, 40, false},
+		{"where alerts are the library's, all of them are", true, true, 44, badCertificate, 42, false},
+		{"a warning is left", true, false, 44, []byte{21, 3, 3, 0, 2, 1, 90}, 90, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			conn := &kept{}
 			s := &session{epoch: &epoch{}, decision: policy.Decision{Alert: tt.alert}}
+			s.face = &face{auth: &policy.ClientAuth{OwnVerification: !tt.library}}
 			s.tap = &tap{Conn: conn, session: s}
 			s.about = &event.Conn{Started: time.Now()}
 			s.tap.when.refused = tt.refused

@@ -390,7 +390,7 @@ func TestAFloodOfKeyUpdatesEnds(t *testing.T) {
 }
 
 func TestTheAlertSaysWhyThePolicyRefuses(t *testing.T) {
-	l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth.HideCAs = true }) // then the policy verifies, not the library
+	l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth.HideCAs, s.ClientAuth.OwnVerification = true, true }) // then the policy verifies, not the library
 	for _, v := range verdicts {
 		if v.kind == "good" || v.kind == "none" {
 			continue

@@ -181,7 +181,7 @@ func (t *tap) speak(p []byte) (int, error) {
 	if t.lastWord {
 		return 0, errLastWord
 	}
-	if t.when.refused {
+	if t.when.refused && t.session.face.auth.OwnVerification {
 		p = t.rightAlert(p)
 	}
 	began := t.age(time.Now())

@@ -144,6 +144,7 @@ func (p *policyPlan) clientAuth(key string, c *configs.ClientAuth, served []*cer
 		MaxChainSize: int(c.MaxChainSize),
 		Rules:        p.rules,
 	}
+	a.OwnVerification = c.Alerts == "precise"
 	if mode == policy.None {
 		return a
 	}
@@ -155,7 +156,7 @@ func (p *policyPlan) clientAuth(key string, c *configs.ClientAuth, served []*cer
 	if len(c.Intermediates) > 0 {
 		a.Verifier.Intermediates = p.pool(key+".intermediates", "client_intermediate", c.Intermediates)
 	}
-	if a.OwnVerification = c.Alerts == "precise"; a.OwnVerification || a.Verifier.Intermediates != nil {
+	if a.OwnVerification || a.Verifier.Intermediates != nil {
 		a.Memory = new(policy.ChainMemory)
 	}
 	p.learn(&a.Verifier, served)
