@@ -97,8 +97,9 @@ type half struct {
 	leg     net.Conn // under dst
 
 	bytes     atomic.Int64 // written to dst
-	finished  atomic.Bool  // the source came to an orderly end, and it was passed on
-	first     atomic.Bool  // … and the other half's had not, until then
+	orderly   atomic.Bool  // the source came to an orderly end …
+	finished  atomic.Bool  // … and it was passed on
+	first     atomic.Bool  // its end came before that of the other half
 	truncated atomic.Bool  // the source's FIN came without close_notify
 	deaf      atomic.Bool  // dst takes no more
 	heard     atomic.Int64 // bytes of the other direction when this one ended
@@ -196,11 +197,12 @@ func (h *half) ended(err error) {
 	// settled before this one is passed on.
 	h.first.Store(s.firstEnd.CompareAndSwap(false, true))
 	h.heard.Store(h.other().bytes.Load())
+	h.orderly.Store(true)
 	s.emit(time.Now(), end)
 	h.clock.halfClosed()
 	// A client that has ended its own direction in order, and then does not stay
 	// for our close_notify, has its whole answer all the same.
-	if err := h.passEnd(); err != nil && !(h.from == event.UpstreamSide && h.other().finished.Load()) {
+	if err := h.passEnd(); err != nil && !(h.from == event.UpstreamSide && h.other().orderly.Load()) {
 		h.broken(err)
 		return
 	}
@@ -238,7 +240,7 @@ func (h *half) sourceBroke(err error) outcome {
 	o := outcome{cause: event.CauseClientReset, by: byClient, how: howBroken(err), detail: err.Error()}
 	var op *net.OpError
 	switch {
-	case isReset(err) && s.toClient.finished.Load() && s.toClient.heard.Load() == h.bytes.Load():
+	case isReset(err) && s.toClient.orderly.Load() && s.toClient.heard.Load() == h.bytes.Load():
 		// It had its whole answer, and said nothing more: many clients close
 		// without reading our close_notify, which the kernel turns into an RST.
 		o.cause, o.by = event.CauseClean, byUpstream
