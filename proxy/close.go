@@ -108,19 +108,24 @@ func (s *session) closeClient(how manner) *event.TCPInfo {
 		s.awaitDelivery(s.lingerTime(lastWait))
 		how = abortive
 	}
-	info := kernelInfo(conn)
-	sent := event.ByFIN
+	return s.giveBack(conn, how, event.TCPClosed{
+		Side: event.ClientSide, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
+	})
+}
+
+// giveBack closes a leg's socket and tells it, with the kernel's last account.
+func (s *session) giveBack(conn net.Conn, how manner, told event.TCPClosed) *event.TCPInfo {
+	told.Kernel = kernelInfo(conn)
+	told.How = event.ByFIN
 	if how == abortive {
-		sent = event.ByRST
+		told.How = event.ByRST
 		sockopt.Abort(conn)
 	} else {
 		conn.Close()
 	}
-	s.emit(time.Now(), event.TCPClosed{
-		Side: event.ClientSide, How: sent, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
-		Duration: time.Since(s.about.Started), Kernel: info,
-	})
-	return info
+	told.Duration = time.Since(s.about.Started)
+	s.emit(time.Now(), told)
+	return told.Kernel
 }
 
 // lastClose sends close_notify and FIN unless they have been sent. It reports
@@ -144,17 +149,8 @@ func (s *session) lingerTime(usual time.Duration) time.Duration {
 
 // closeUpstream closes the upstream's leg.
 func (s *session) closeUpstream(conn net.Conn, how manner) {
-	info := kernelInfo(conn)
-	sent := event.ByFIN
-	if how == abortive {
-		sent = event.ByRST
-		sockopt.Abort(conn)
-	} else {
-		conn.Close()
-	}
-	s.emit(time.Now(), event.TCPClosed{
-		Side: event.UpstreamSide, How: sent, BytesIn: s.toClient.bytes.Load(), BytesOut: s.toUpstream.bytes.Load(),
-		Duration: time.Since(s.about.Started), Kernel: info,
+	s.giveBack(conn, how, event.TCPClosed{
+		Side: event.UpstreamSide, BytesIn: s.toClient.bytes.Load(), BytesOut: s.toUpstream.bytes.Load(),
 	})
 }
 
