@@ -10,6 +10,8 @@ const (
 	eventSize       = 64
 	bodySize        = 160 // a body boxed in its interface
 	certificateSize = 640 // an event.Certificate with its texts
+	segmentSize     = 64  // an event.Segment
+	kernelSize      = 112 // an event.TCPInfo
 	nameSize        = 48  // a string in a list, the text included
 
 	// decodedFactor is how many bytes a decoded message takes for one on the
@@ -57,8 +59,40 @@ func estimate(b event.Body) int64 {
 		n += int64(nameSize*len(b.Options)) + 128
 	case event.ConnClosed:
 		n += int64(len(b.Detail)) + 256
+	default:
+		n += estimateTCP(b)
 	}
 	return n
+}
+
+// estimateTCP is what bodies that tell of the kernel's doings hold.
+func estimateTCP(b event.Body) int64 {
+	switch b := b.(type) {
+	case event.TCPSYN:
+		return sizeIf(b.Segment != nil, segmentSize)
+	case event.TCPSYNACK:
+		return sizeIf(b.Segment != nil, segmentSize)
+	case event.TCPRetransmit:
+		return sizeIf(b.Segment != nil, segmentSize)
+	case event.TCPState:
+		return sizeIf(b.Kernel != nil, kernelSize)
+	case event.TCPFIN:
+		return sizeIf(b.Segment != nil, segmentSize) + sizeIf(b.Kernel != nil, kernelSize)
+	case event.TCPRST:
+		return sizeIf(b.Segment != nil, segmentSize) + sizeIf(b.Kernel != nil, kernelSize)
+	case event.TCPClosed:
+		return sizeIf(b.Kernel != nil, kernelSize)
+	case event.TCPTimeWait:
+		return int64(len(b.Words) + nameSize*len(b.Passed))
+	}
+	return 0
+}
+
+func sizeIf(there bool, size int64) int64 {
+	if there {
+		return size
+	}
+	return 0
 }
 
 func estimateFailure(f *event.Failure) int64 {

@@ -38,16 +38,18 @@ const (
 // Journals is an [event.Sink] that keeps whole journals: those of the open
 // connections, and those of the last ones that are settled. A connection is
 // settled once it is known how it went, which for a failed handshake is before
-// it is closed. All methods may be called concurrently.
+// it is closed. A journal that is kept goes on after [event.ConnClosed]: what the
+// kernel did with the sockets belongs to it. All methods may be called
+// concurrently.
 type Journals struct {
 	options JournalsOptions
 
 	mu      sync.Mutex // protects what follows, and the journals within
 	seq     uint64
-	live    map[*event.Conn]*journal
-	newest  *journal // of the live ones, by seq
-	ring    ring     // settled, whatever became of them
-	failed  ring     // failed, and pushed out of ring
+	index   map[*event.Conn]*journal // those that may go on: live, or kept with sockets left in the kernel
+	newest  *journal                 // of the live ones, by seq
+	ring    ring                     // settled, whatever became of them
+	failed  ring                     // failed, and pushed out of ring
 	counts  Counts
 	pending int // live and not settled
 }
@@ -77,6 +79,8 @@ type journal struct {
 	outcome Outcome
 	reason  event.Reason
 	settled time.Time // zero: not yet
+	closed  bool      // the session is over
+	sockets sockets
 
 	in         *ring    // where it is kept; nil: live only, or dropped
 	prev, next *journal // among the live ones: prev is older
@@ -101,7 +105,7 @@ func NewJournals(o JournalsOptions) *Journals {
 	if o.Events <= 0 {
 		o.Events = defaultEvents
 	}
-	return &Journals{options: o, live: make(map[*event.Conn]*journal)}
+	return &Journals{options: o, index: make(map[*event.Conn]*journal)}
 }
 
 // Emit implements [event.Sink]. Events of no connection are not kept.
@@ -111,15 +115,19 @@ func (js *Journals) Emit(e event.Event) {
 	}
 	js.mu.Lock()
 	defer js.mu.Unlock()
-	j := js.live[e.Conn]
-	if j == nil {
-		if e.Seq > 1 {
-			js.counts.DroppedEvents++ // its journal is closed, or began before this one
-			return
-		}
+	j := js.index[e.Conn]
+	switch {
+	case j == nil && e.Seq > 1: // its journal is over, or began before this one
+		js.miss(e.Body)
+		return
+	case j == nil:
 		j = js.begin(e.Conn)
+	case j.closed:
+		js.late(j, e)
+		return
 	}
 	js.keep(j, e)
+	j.sockets.note(e.Body)
 	if j.verdict(e.Body) {
 		js.settle(j, e.Time)
 	}
@@ -133,19 +141,19 @@ func (js *Journals) begin(conn *event.Conn) *journal {
 	js.pending++
 	j := &journal{
 		conn: conn, seq: js.seq, events: make([]event.Event, 0, min(usualEvents, js.options.Events)),
-		outcome: Open, size: journalSize, prev: js.newest,
+		outcome: Open, size: journalSize, prev: js.newest, sockets: socketsOf(conn),
 	}
 	if js.newest != nil {
 		js.newest.next = j
 	}
 	js.newest = j
-	js.live[conn] = j
+	js.index[conn] = j
 	return j
 }
 
 // keep appends e, unless the journal is full and e says nothing about its end.
 func (js *Journals) keep(j *journal, e event.Event) {
-	if len(j.events) >= js.options.Events && !essential(e.Body) {
+	if len(j.events) >= js.options.Events && !j.essential(e.Body) {
 		j.dropped++
 		js.counts.DroppedEvents++
 		return
@@ -158,12 +166,14 @@ func (js *Journals) keep(j *journal, e event.Event) {
 	}
 }
 
-// essential reports whether a body says how a connection went. There is at most
-// one of each in a journal.
-func essential(b event.Body) bool {
-	switch b.(type) {
+// essential reports whether a body says how the connection went. A journal takes
+// few of them: one of each, or one a socket.
+func (j *journal) essential(b event.Body) bool {
+	switch b := b.(type) {
 	case event.ConnClosed, event.HandshakeOK, event.HandshakeFailed, event.HandshakeReported, event.ProbeSeen, event.UpstreamDialed:
 		return true
+	case event.TCPTimeWait:
+		return !j.sockets.gone(b.Side)
 	}
 	return false
 }
@@ -225,7 +235,7 @@ func (js *Journals) trim() {
 			break // the failed ones alone are over; below
 		}
 		if j.outcome != Failed || js.options.Failed <= 0 {
-			js.counts.Dropped++
+			js.drop(j)
 			continue
 		}
 		js.failed.push(j)
@@ -236,14 +246,21 @@ func (js *Journals) trim() {
 
 func (js *Journals) trimFailed() {
 	for js.failed.len() > js.options.Failed || js.failed.bytes > js.options.Size/4 {
-		js.failed.pop()
-		js.counts.Dropped++
+		js.drop(js.failed.pop())
 	}
+}
+
+// drop forgets a settled journal that no ring holds any more; one that is still
+// live goes on, to be asked for until it is closed.
+func (js *Journals) drop(j *journal) {
+	js.counts.Dropped++
+	js.unindex(j)
 }
 
 // end takes j out of the live ones.
 func (js *Journals) end(j *journal) {
-	delete(js.live, j.conn)
+	j.closed = true
+	js.unindex(j)
 	if j.prev != nil {
 		j.prev.next = j.next
 	}

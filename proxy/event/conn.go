@@ -69,7 +69,7 @@ const (
 	CauseInternal          Cause = "internal" // a fault of ours
 )
 
-// ConnClosed: the connection is over; nothing follows in its journal. It stands
+// ConnClosed: the connection is over, and its sockets are the kernel's. It stands
 // alone.
 type ConnClosed struct {
 	Reason   Reason // [OK] where the handshake was well and the upstream was reached

@@ -11,8 +11,10 @@
 // The events of one connection form its journal. Seq counts from 1 without gaps
 // in the order in which the facts became known; Time is when they happened, so a
 // later Seq may carry an earlier Time (the kernel is asked after the fact, a
-// handshake is decoded when it is over). The last event of a journal is always
-// [ConnClosed], and there is exactly one of it.
+// handshake is decoded when it is over). There is exactly one [ConnClosed]: the last
+// the session itself has to say. What may follow, for some two minutes, is what the
+// kernel does with the sockets, in events whose names begin with "tcp.", up to one
+// [TCPTimeWait] a socket that is watched.
 //
 // # What is left to others
 //
