@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -35,12 +36,16 @@ type builder struct {
 	suspect  event.Reason
 	likely   string // how sure the suspicion is
 	upstream *event.UpstreamFailed
+
+	client, upstreamLeg leg
 }
 
 func (b *builder) add(e *event.Event) {
 	if s, ok := newStep(e); ok {
+		s.beforeAccept()
 		b.Steps = append(b.Steps, s)
 	}
+	b.socketEvent(e.Body)
 	switch body := e.Body.(type) {
 	case event.TCPAccepted:
 		b.accepted(&body)
@@ -229,8 +234,12 @@ func (b *builder) finish(j *Journal) {
 		case x.T > y.T:
 			return 1
 		}
-		return 0
+		return cmp.Compare(tcpOrder(&x), tcpOrder(&y))
 	})
+	b.TCP.End = b.client.end(event.ClientSide)
+	if b.Upstream != nil {
+		b.Upstream.End = b.upstreamLeg.end(event.UpstreamSide)
+	}
 	b.AdvertisedCAs = append(b.AdvertisedCAs, b.TLS.AdvertisedCAs...)
 	switch {
 	case b.reason != event.OK:

@@ -138,8 +138,8 @@ type Alert struct {
 	Delivered string `json:"delivered,omitempty"` // of one we sent: acked or unknown
 }
 
-// TCP is what is known of the client's TCP connection. The kernel reports it; the
-// proxy does not see segments.
+// TCP is what is known of the client's TCP connection. The kernel reports it.
+// Segments, as far as they are known, are steps.
 type TCP struct {
 	SYN           *SYN   `json:"syn,omitempty"`
 	RTT           int64  `json:"rtt_us,omitempty"`
@@ -147,6 +147,8 @@ type TCP struct {
 	InAcceptQueue int64  `json:"accept_queue_us,omitempty"`
 	ClosedBy      string `json:"closed_by,omitempty"` // client, proxy or upstream
 	Close         string `json:"close,omitempty"`     // fin, rst, timeout or alert
+
+	End *SocketEnd `json:"end,omitempty"`
 }
 
 // SYN is what the client's first segment said.
@@ -188,6 +190,8 @@ type Upstream struct {
 	Address  string `json:"address"`
 	Dial     int64  `json:"dial_us"`
 	Attempts int    `json:"attempts,omitempty"`
+
+	End *SocketEnd `json:"end,omitempty"`
 }
 
 // String returns "name address", or the address alone where that is its name.

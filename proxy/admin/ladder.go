@@ -26,8 +26,10 @@ const (
 )
 
 // AppendLadder appends the document as text: who, what was agreed on, one row for
-// each thing that happened with the time since accept, and for a failure why and
-// what to do. It ends with a newline. No line is wider than the options say, and
+// each thing that happened with the time since accept, what became of the sockets,
+// and for a failure why and what to do. A segment that was not seen, but follows
+// from what the kernel says, has a dashed arrow and is called derived or inferred;
+// a time that is not exact begins with ~. It ends with a newline. No line is wider than the options say, and
 // none holds a control character but the newline and, with Color, the colours.
 func AppendLadder(dst []byte, d *Document, o LadderOptions) []byte {
 	if o.Width == 0 {
@@ -44,6 +46,7 @@ func AppendLadder(dst []byte, d *Document, o LadderOptions) []byte {
 	l.parties()
 	l.steps()
 	l.timeSpent()
+	l.closeWords()
 	l.diagnosis()
 	return l.out
 }
@@ -59,11 +62,11 @@ type ladder struct {
 }
 
 // signs are what lines and arrows are made of; each takes one cell.
-type signs struct{ line, double, side, right, left, dot string }
+type signs struct{ line, double, dash, side, right, left, dot string }
 
 var (
-	boxSigns   = signs{"─", "═", "│", "▶", "◀", "·"}
-	asciiSigns = signs{"-", "=", "|", ">", "<", "."}
+	boxSigns   = signs{"─", "═", "╌", "│", "▶", "◀", "·"}
+	asciiSigns = signs{"-", "=", "~", "|", ">", "<", "."}
 )
 
 // tone is an ANSI colour.
@@ -184,6 +187,7 @@ func (l *ladder) parties() {
 		l.flow(label, labelIndent+3, texts...)
 	}
 	if l.o.Short {
+		l.firstSegments()
 		return
 	}
 	if t := d.TLS; t.Version != "" {

@@ -3,6 +3,8 @@ package admin
 import (
 	"strconv"
 	"strings"
+
+	"mtlsproxy/proxy/event"
 )
 
 // section is one of the parts of a ladder, in their order.
@@ -28,6 +30,8 @@ type climb struct {
 	verdict  int    // the step at which to say what came of the handshake; -1: a row of its own
 	flightAt int    // the last step of our first flight
 	flight   string // what to say about it
+	settled  int    // the last step before the connection was through to the upstream
+	client   *seen
 }
 
 // steps draws what happened, in order.
@@ -36,7 +40,7 @@ func (l *ladder) steps() {
 	if len(d.Steps) == 0 {
 		return
 	}
-	c := &climb{ladder: l, verdict: -1, flightAt: -1}
+	c := &climb{ladder: l, verdict: -1, flightAt: -1, client: look(d, event.ClientSide)}
 	c.survey()
 	l.line("")
 	if !l.o.Short {
@@ -48,7 +52,10 @@ func (l *ladder) steps() {
 			i = c.short(i)
 			continue
 		}
-		c.step(i)
+		i = c.step(i)
+	}
+	if !l.o.Short {
+		c.upstreamLeg()
 	}
 }
 
@@ -59,6 +66,9 @@ func (c *climb) survey() {
 	done := false
 	for i := range c.d.Steps {
 		s := &c.d.Steps[i]
+		if s.Kind == KindVerdict || s.Kind == KindUpstream || s.Name == "tcp.accepted" {
+			c.settled = i
+		}
 		if s.Kind == KindTLS && s.Name == "Finished" {
 			c.verdict = i
 		}
@@ -110,12 +120,12 @@ func (c *climb) data() {
 	c.row(blank, plain, c.arrow(false, encrypted, false, "ApplicationData", b.Out))
 }
 
-// step draws one step.
-func (c *climb) step(i int) {
+// step draws step i and returns the last step it drew.
+func (c *climb) step(i int) int {
 	s := &c.d.Steps[i]
 	switch s.Kind {
 	case KindTCP:
-		c.tcp(s)
+		return c.tcp(i)
 	case KindTLS:
 		c.enter(tlsSection)
 		c.message(s, c.messageNotes(i)...)
@@ -130,26 +140,56 @@ func (c *climb) step(i int) {
 		c.enter(upstreamSection)
 		c.upstream(s)
 	case KindClose:
-		c.enter(closeSection)
+		if isSegment(s) && s.Detail.Side == "upstream" {
+			return i // in a lane of its own
+		}
+		if i > c.settled { // a client may be done before we are
+			c.enter(closeSection)
+		}
 		c.closing(s)
 	default:
 		c.other(s)
 	}
+	return i
 }
 
-func (c *climb) tcp(s *Step) {
+// tcp draws step i, about the client's leg, and returns the last step it drew. The
+// upstream's has a lane of its own.
+func (c *climb) tcp(i int) int {
+	s := &c.d.Steps[i]
 	if s.Detail.Side == "upstream" {
-		return // the dial says it
+		return i
 	}
-	c.enter(tcpSection)
-	if s.Name == "tcp.accepted" {
-		if !c.hasKernelRows() && c.d.TCP.SYN != nil {
+	in := s.Detail.By == "client"
+	switch s.Name {
+	case "tcp.accepted":
+		c.enter(tcpSection)
+		if !c.client.syn && !c.hasKernelRows() && c.d.TCP.SYN != nil {
 			c.kernelRows()
 		}
 		c.row(millis(s.T), plain, c.middle("accepted"), s.Detail.Options...)
-		return
+	case "tcp.established":
+		c.enter(tcpSection)
+		if c.client.syn {
+			c.establishedRow(s, true, c.client, c.acceptNotes()...)
+		} else {
+			c.kernelRows()
+		}
+	case "tcp.retransmit":
+		if i > c.settled && c.in < dataSection {
+			c.data()
+		}
+		return c.resent(i, in, c.client)
+	case "tcp.state":
+		if i > c.settled && c.in < closeSection && c.client.ends && s.Detail.To != "ESTABLISHED" && s.Detail.To != "SYN-RECEIVED" {
+			c.enter(closeSection)
+		}
+		c.segmentRow(s, true, c.client)
+	default:
+		c.enter(tcpSection)
+		c.segmentRow(s, in, c.client)
 	}
-	c.kernelRows()
+	return i
 }
 
 func (c *climb) hasKernelRows() bool {
@@ -167,14 +207,7 @@ func (c *climb) kernelRows() {
 	at := c.paint(faint, pad("kernel", 9))
 	c.row(at, plain, c.arrow(true, false, false, "SYN", -1), synNotes(t.SYN)...)
 	c.row(at, plain, c.arrow(false, false, false, "SYN, ACK", -1))
-	rtt, queue := "", ""
-	if t.RTT > 0 {
-		rtt = "rtt " + took(t.RTT)
-	}
-	if t.InAcceptQueue > 0 {
-		queue = "waited " + took(t.InAcceptQueue) + " to be accepted"
-	}
-	c.row(at, plain, c.arrow(true, false, false, "ACK", -1), rtt, queue)
+	c.row(at, plain, c.arrow(true, false, false, "ACK", -1), c.acceptNotes()...)
 }
 
 func synNotes(s *SYN) []string {
@@ -287,12 +320,16 @@ func (c *climb) closing(s *Step) {
 	at := millis(s.T)
 	encrypted := c.d.TLS.Version != ""
 	switch {
+	case isSegment(s):
+		c.segmentRow(s, d.By == "client", c.client)
 	case s.Name == "conn.closed":
 		c.row(at, plain, c.middle("closed"), endWords(c.d.End), retransmitted(c.d.TCP.Retransmits))
 	case s.Name == "tcp.half_closed" && d.Side == "upstream":
 		c.row(at, plain, c.middle("upstream ended its direction: FIN"))
 	case s.Name == "tcp.half_closed" && d.How == "close_notify":
 		c.row(at, plain, c.arrow(true, encrypted, false, "Alert close_notify", -1), "the client ended its direction")
+	case s.Name == "tcp.half_closed" && c.client.fin["client"]:
+		// the FIN has its row
 	case s.Name == "tcp.half_closed":
 		note := ""
 		if d.Truncated {
@@ -301,6 +338,8 @@ func (c *climb) closing(s *Step) {
 		c.row(at, plain, c.arrow(true, false, false, "FIN", -1), note)
 	case d.Side == "upstream":
 		c.row(at, plain, c.middle("closed the upstream's leg: "+strings.ToUpper(d.How)))
+	case c.client.rst["proxy"], c.client.rst["client"], c.client.fin["proxy"] && d.How == "fin":
+		// the segment has its row
 	default:
 		c.row(at, plain, c.arrow(false, false, false, strings.ToUpper(d.How), -1))
 	}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func document(t testing.TB, s *sample) *Document {
 }
 
 func TestLadders(t *testing.T) {
-	for _, s := range samples() {
+	for _, s := range slices.Concat(samples(), watched()) {
 		t.Run(s.name, func(t *testing.T) {
 			d := document(t, s)
 			golden(t, s.name+".ladder", AppendLadder(nil, d, LadderOptions{}))
@@ -63,7 +64,7 @@ func TestLadders(t *testing.T) {
 }
 
 func TestDocuments(t *testing.T) {
-	for _, s := range samples() {
+	for _, s := range slices.Concat(samples(), watched()) {
 		t.Run(s.name, func(t *testing.T) {
 			d := document(t, s)
 			got, err := json.MarshalIndent(d, "", "  ")

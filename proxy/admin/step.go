@@ -80,6 +80,19 @@ type Detail struct {
 	Options     []string `json:"options,omitempty"`
 	Key         string   `json:"key,omitempty"` // the setting behind it
 	Value       int      `json:"value,omitempty"`
+
+	// TCP segments and states. Source is the tier of the inspector that saw it,
+	// Quality how well it is known: exact, derived or inferred.
+	By      string   `json:"by,omitempty"` // who sent it: client, proxy or upstream
+	First   bool     `json:"first,omitempty"`
+	Timeout bool     `json:"timeout,omitempty"` // the retransmission timer had fired
+	Segment *Segment `json:"segment,omitempty"`
+	From    string   `json:"from,omitempty"`
+	To      string   `json:"to,omitempty"`
+	Expires int64    `json:"expires_us,omitempty"`
+	Local   string   `json:"local,omitempty"` // our end of the upstream's leg
+	Source  string   `json:"source,omitempty"`
+	Quality string   `json:"quality,omitempty"`
 }
 
 // newStep returns what e says; ok is false for what the document tells elsewhere.
@@ -99,6 +112,11 @@ func newStep(e *event.Event) (s Step, ok bool) {
 		if b.Remote.IsValid() {
 			d.Address = b.Remote.String()
 		}
+		if b.Side == event.UpstreamSide && b.Local.IsValid() {
+			d.Local = b.Local.String()
+		}
+	case event.TCPSYN, event.TCPSYNACK, event.TCPState, event.TCPRetransmit, event.TCPFIN, event.TCPRST, event.TCPTimeWait:
+		tcpStep(&s, b)
 	case event.TCPHalfClosed:
 		s.Kind, s.Bytes = KindClose, b.Bytes
 		d.Side, d.How, d.Truncated = string(b.Side), string(b.How), b.Truncated
