@@ -24,6 +24,7 @@ func (l *loader) check(out *Loaded) {
 		c.checkListener("listeners."+name, out.Config.Listeners[name])
 	}
 	c.checkSharedAddresses()
+	c.checkInspect(out.Config.Inspect)
 	for _, name := range l.names["upstreams"] {
 		c.checkUpstream(name, out.Config.Upstreams[name])
 	}
@@ -146,6 +147,26 @@ func (c checker) checkRevocation(path string, a ClientAuth) {
 	}
 	if a.Mode == "none" && a.OCSP.Mode != "none" {
 		c.warnAt(path+".ocsp.mode", "has no effect with mode none: no client certificate is asked for")
+	}
+}
+
+// checkInspect finds ways to watch TCP that contradict each other.
+func (c checker) checkInspect(i Inspect) {
+	const key = "inspect.tcp"
+	if !c.sound(key) {
+		return
+	}
+	if len(i.TCP) == 0 {
+		c.failAt(key, "is empty: write auto, or none")
+	}
+	for _, alone := range []string{"auto", "none"} {
+		if len(i.TCP) > 1 && slices.Contains(i.TCP, alone) {
+			c.failAt(key, "%s stands alone: %s", alone, map[string]string{
+				"auto": "it is all that work; name those that must work, or write auto",
+				"none": "it is no way to watch; write none, or the ways",
+			}[alone])
+			return
+		}
 	}
 }
 

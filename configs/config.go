@@ -140,6 +140,8 @@ type Inspect struct {
 	KeepFailed int `mapstructure:"keep_failed" unit:"connections"`
 	// Fingerprints taken of the ClientHello.
 	Fingerprints []string `mapstructure:"fingerprints" enum:"ja3|ja4"`
+	// Ways to watch the kernel's TCP: auto (all that work), sock (no privilege), sockops (CAP_BPF and CAP_NET_ADMIN), packet (CAP_NET_RAW), none. The ones that are named must work; sock is always among them.
+	TCP []string `mapstructure:"tcp" enum:"auto|sock|sockops|packet|none"`
 	// Where TLS secrets are written: none, env (the file SSLKEYLOGFILE names), or a file. Whoever reads it can decrypt your users' traffic.
 	Keylog string `mapstructure:"keylog"`
 	// The most an exported capture may contain: none, handshake or all secrets.

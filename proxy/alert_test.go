@@ -43,7 +43,7 @@ func TestLastWord(t *testing.T) {
 			s := &session{epoch: &epoch{}, decision: policy.Decision{Alert: tt.alert}}
 			s.face = &face{auth: &policy.ClientAuth{OwnVerification: !tt.library}}
 			s.tap = &tap{Conn: conn, session: s}
-			s.about = &event.Conn{Started: time.Now()}
+			s.journal = &journal{about: &event.Conn{Started: time.Now()}}
 			s.tap.when.refused = tt.refused
 			given := bytes.Clone(tt.record)
 			if _, err := s.tap.Write(given); err != nil {

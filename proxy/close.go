@@ -6,6 +6,7 @@ import (
 
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sockopt"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // manner is how a leg is closed. Which one fits is decided by what ended the
@@ -30,7 +31,7 @@ const lastWait = time.Second
 const maxDrain = 16 << 20 // bytes
 
 // close ends both legs as the outcome demands, gives the sockets back, and
-// writes the last line of the journal.
+// writes its last line in the journal.
 func (s *session) close() {
 	s.mu.Lock()
 	s.closing = true
@@ -101,21 +102,22 @@ func (s *session) closeClient(how manner) *event.TCPInfo {
 		}
 		s.drain(s.lingerTime(lastWait))
 	case afterWord:
-		if closeWrite(conn) == nil {
+		if sendFIN(conn, s.clientFlow) == nil {
 			s.drain(s.lingerTime(s.Timeouts.AlertLinger))
 		}
 	case abortLast:
 		s.awaitDelivery(s.lingerTime(lastWait))
 		how = abortive
 	}
-	return s.giveBack(conn, how, event.TCPClosed{
+	return s.giveBack(conn, s.clientFlow, how, event.TCPClosed{
 		Side: event.ClientSide, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
 	})
 }
 
 // giveBack closes a leg's socket and tells it, with the kernel's last account.
-func (s *session) giveBack(conn net.Conn, how manner, told event.TCPClosed) *event.TCPInfo {
-	told.Kernel = kernelInfo(conn)
+func (s *session) giveBack(conn net.Conn, flow *tcpwatch.Flow, how manner, told event.TCPClosed) *event.TCPInfo {
+	told.Kernel = lastLook(conn, flow, how == abortive)
+	defer flow.Closed()
 	told.How = event.ByFIN
 	if how == abortive {
 		told.How = event.ByRST
@@ -135,7 +137,7 @@ func (s *session) lastClose() bool {
 		return true
 	}
 	s.tap.Conn.SetDeadline(time.Now().Add(lastWait))
-	return awaitWritable(s.tap.Conn) == nil && s.tls.CloseWrite() == nil && s.tap.CloseWrite() == nil
+	return awaitWritable(s.tap.Conn) == nil && s.tls.CloseWrite() == nil && sendFIN(s.tap.Conn, s.clientFlow) == nil
 }
 
 // lingerTime is how long to wait for the client: as long as socket.linger asks
@@ -149,7 +151,7 @@ func (s *session) lingerTime(usual time.Duration) time.Duration {
 
 // closeUpstream closes the upstream's leg.
 func (s *session) closeUpstream(conn net.Conn, how manner) {
-	s.giveBack(conn, how, event.TCPClosed{
+	s.giveBack(conn, s.upstreamFlow, how, event.TCPClosed{
 		Side: event.UpstreamSide, BytesIn: s.toClient.bytes.Load(), BytesOut: s.toUpstream.bytes.Load(),
 	})
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net"
-	"time"
 
 	"mtlsproxy/proxy/event"
 )
@@ -29,7 +28,7 @@ func (s *session) dial() bool {
 	s.emit(reached.began.Add(reached.duration), event.UpstreamDialed{
 		Upstream: s.Upstream.Name, Address: s.reached, Duration: reached.duration, Attempt: reached.number,
 	})
-	s.tellEstablished(event.UpstreamSide, conn, time.Now())
+	s.tellReached(conn, reached.began)
 	return true
 }
 

@@ -20,9 +20,13 @@
 // # What holds
 //
 // Nothing in here logs. Each fact about a connection is an event of its journal,
-// stamped by [session.emit] and handed to the listener's sink; the last one is
-// always conn.closed. A step that ends a connection says so once, through
+// stamped by [journal.emit] and handed to the listener's sink; the session's last
+// one is always conn.closed. A step that ends a connection says so once, through
 // [session.end]; what is said later is a consequence and is not heard.
+//
+// What the kernel does with a socket is told by whoever watches it (tcp.go), in
+// its own time: it goes on after the session is over, and what it saw may come
+// later than what followed from it.
 //
 // A connection is judged by the settings it was accepted under. [Listener.Apply]
 // changes what later ones get; open connections keep theirs.

@@ -2,13 +2,15 @@ package proxy
 
 import (
 	"net"
+	"time"
 
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/tcpwatch"
 )
 
 // tellAccepted opens the journal with what the kernel knows about the three-way
-// handshake, which was over before accept returned.
+// handshake, which was over before accept returned. From here on the kernel is
+// watched.
 func (s *session) tellAccepted() {
 	accepted := event.TCPAccepted{Listen: listenName(s.tap.Conn), Active: s.active, Options: s.Effective}
 	if s.Inspect.Level >= InspectSummary {
@@ -34,6 +36,10 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 			accepted.SYN.Signature = syn.Signature()
 		}
 	}
+	s.clientFlow = s.watch(s.tap.Conn, snap, &teller{journal: s.journal, side: event.ClientSide, began: s.about.Started, first: accepted.Kernel})
+	if s.clientFlow != nil {
+		return // it tells of the rest
+	}
 	if at := h.Established; !at.IsZero() {
 		if at.After(s.about.Started) { // it was established before it could be accepted
 			at = s.about.Started
@@ -42,6 +48,58 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 			Side: event.ClientSide, Local: s.about.Listen, Remote: s.about.Client, Kernel: accepted.Kernel,
 		})
 	}
+}
+
+// tellReached says that the upstream's leg is open, and has it watched.
+func (s *session) tellReached(conn net.Conn, dialed time.Time) {
+	var first *event.TCPInfo
+	if s.Inspect.Level > InspectNone && s.Inspect.TCP != nil {
+		if snap, err := tcpwatch.Open(conn); err == nil {
+			first = kernelView(&snap)
+			s.upstreamFlow = s.watch(conn, &snap, &teller{journal: s.journal, side: event.UpstreamSide, began: dialed, first: first})
+		}
+	} else {
+		first = kernelInfo(conn)
+	}
+	if s.upstreamFlow == nil {
+		s.emit(time.Now(), event.TCPEstablished{
+			Side: event.UpstreamSide, Local: addrPort(conn.LocalAddr()), Remote: addrPort(conn.RemoteAddr()), Kernel: first,
+		})
+	}
+}
+
+// watch has what the kernel does with a leg told. It returns nil where that is
+// not asked for or not possible.
+func (s *session) watch(conn net.Conn, snap *tcpwatch.Snapshot, t *teller) *tcpwatch.Flow {
+	w := s.Inspect.TCP
+	switch {
+	case w == nil:
+		return nil
+	case t.side == event.UpstreamSide:
+		flow, _ := w.WatchDialed(conn, snap, t) // what cannot be watched is not
+		return flow
+	}
+	flow, _ := w.Watch(conn, snap, t)
+	return flow
+}
+
+// lastLook asks the kernel how a leg stands right before it is closed, which flow
+// is to know; nil where it cannot be asked.
+func lastLook(conn net.Conn, flow *tcpwatch.Flow, abort bool) *event.TCPInfo {
+	if flow == nil {
+		return kernelInfo(conn)
+	}
+	info, err := flow.Closing(abort)
+	if err != nil {
+		return nil
+	}
+	return kernelView(&tcpwatch.Snapshot{Info: info})
+}
+
+// sendFIN ends our direction of a leg.
+func sendFIN(conn net.Conn, flow *tcpwatch.Flow) error {
+	flow.HalfClosing()
+	return closeWrite(conn)
 }
 
 // listenName is the address a connection came in at, also on a unix socket.

@@ -17,6 +17,7 @@ import (
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sockopt"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // lab is a proxy on loopback with a PKI of its own, an upstream, and a recorder
@@ -31,6 +32,8 @@ type lab struct {
 	addr     string
 	stop     context.CancelFunc
 	served   chan error
+
+	unwatched bool // nobody watches the kernel's TCP
 }
 
 // sharedCA is made once: the tests need certificates, not authorities.
@@ -94,10 +97,14 @@ func newStillLab(t testing.TB, upstream func(net.Conn), change func(*proxy.Setti
 	return l
 }
 
-// serve starts the proxy on ln.
+// serve starts the proxy on ln. The kernel's TCP is watched as far as that needs
+// no privilege, unless the test says otherwise.
 func (l *lab) serve(ln net.Listener, sink event.Sink) {
 	l.t.Helper()
 	var err error
+	if l.settings.Inspect.TCP == nil && !l.unwatched {
+		l.settings.Inspect.TCP = startWatch(l.t, tcpwatch.Options{Tiers: []tcpwatch.Source{tcpwatch.Sock}, Gauge: -1})
+	}
 	if l.listener, err = proxy.NewListener("main", ln, l.settings, sink); err != nil {
 		l.t.Fatal(err)
 	}
@@ -107,6 +114,20 @@ func (l *lab) serve(ln net.Listener, sink event.Sink) {
 	l.stop, l.served = cancel, make(chan error, 1)
 	go func() { l.served <- l.server.Serve(ctx) }()
 	l.t.Cleanup(l.close)
+}
+
+// startWatch watches the kernel's TCP until the test ends; nil where nobody can.
+func startWatch(t testing.TB, o tcpwatch.Options) *tcpwatch.Watcher {
+	t.Helper()
+	w, err := tcpwatch.Start(o)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
 }
 
 // close ends the proxy and fails the test if it does not end by itself.
@@ -125,7 +146,8 @@ func (l *lab) close() {
 }
 
 // checkJournals holds what is true of every connection whatever happened to it:
-// its journal is numbered without gaps, and ends with its only conn.closed.
+// its journal is numbered without gaps, and ends with its only conn.closed, but
+// for what the kernel did.
 func (l *lab) checkJournals() {
 	type journal struct{ last, closed uint64 }
 	journals := map[*event.Conn]*journal{}
@@ -138,7 +160,7 @@ func (l *lab) checkJournals() {
 			j = &journal{last: e.Seq - 1}
 			journals[e.Conn] = j
 		}
-		if e.Seq != j.last+1 || j.closed != 0 {
+		if e.Seq != j.last+1 || j.closed != 0 && !ofKernel(e.Body) {
 			l.t.Errorf("connection %s: %s is number %d after %d (conn.closed was %d)", e.Conn.ID, e.Body.Name(), e.Seq, j.last, j.closed)
 		}
 		j.last = e.Seq
@@ -151,6 +173,16 @@ func (l *lab) checkJournals() {
 			l.t.Errorf("connection %s: no conn.closed", conn.ID)
 		}
 	}
+}
+
+// ofKernel tells whether an event is about what the kernel did, and so may come
+// after conn.closed.
+func ofKernel(b event.Body) bool {
+	switch b.(type) {
+	case event.TCPSYN, event.TCPSYNACK, event.TCPEstablished, event.TCPState, event.TCPRetransmit, event.TCPFIN, event.TCPRST, event.TCPTimeWait:
+		return true
+	}
+	return false
 }
 
 // serveTCP handles connections on loopback until the test ends.

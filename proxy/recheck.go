@@ -92,7 +92,7 @@ func (s *session) tellRecheck(body event.Recheck) bool {
 		s.ended = true
 		s.over = outcome{reason: body.Reason, cause: event.CauseDenied, by: byError, how: event.ByRST, detail: body.Detail}
 	}
-	s.emitLocked(time.Now(), body)
+	s.emit(time.Now(), body)
 	return true
 }
 

@@ -218,7 +218,7 @@ func (h *half) ended(err error) {
 func (h *half) passEnd() error {
 	s := h.session
 	if h.from == event.ClientSide {
-		return closeWrite(s.upstream)
+		return sendFIN(s.upstream, s.upstreamFlow)
 	}
 	// crypto/tls gives close_notify five seconds. A client that reads slowly may
 	// need longer until there is room for it, and would miss it for good.
@@ -228,7 +228,7 @@ func (h *half) passEnd() error {
 	if err := s.tls.CloseWrite(); err != nil {
 		return err
 	}
-	return s.tap.CloseWrite()
+	return sendFIN(s.tap.Conn, s.clientFlow)
 }
 
 // sourceBroke says what it means that the source did not end but break.

@@ -13,6 +13,7 @@ import (
 	"mtlsproxy/policy"
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sockopt"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // session is one connection, from accept to its end.
@@ -20,9 +21,9 @@ type session struct {
 	*epoch         // the settings it was accepted under
 	face     *face // of the policy for the server name it asked for; until then the listener's
 	listener *Listener
-	about    *event.Conn
-	active   int      // connections open when it came, itself included
-	places   []func() // gives back what the limits count
+	*journal
+	active int      // connections open when it came, itself included
+	places []func() // gives back what the limits count
 
 	tap *tap      // the client's connection
 	tls *tls.Conn // over tap
@@ -37,18 +38,19 @@ type session struct {
 	leaf          *event.Certificate // the client's; nil where it showed none
 	reached       string             // the upstream's address
 
+	clientFlow, upstreamFlow *tcpwatch.Flow // what the kernel does with the legs; nil where nobody watches
+
 	toUpstream, toClient half
 	firstEnd             atomic.Bool // one of them has come to its orderly end
 
 	hurried atomic.Bool // the close is to wait for nothing
-	told    bool        // the last line of the journal is written
+	told    bool        // its last line in the journal is written
 
 	mu       sync.Mutex // protects what follows
-	seq      uint64
-	upstream net.Conn // nil until dialed
-	cancel   func()   // calls off the dial; nil while there is none
-	admitted bool     // the client was let in
-	ended    bool     // over is decided
+	upstream net.Conn   // nil until dialed
+	cancel   func()     // calls off the dial; nil while there is none
+	admitted bool       // the client was let in
+	ended    bool       // over is decided
 	over     outcome
 	closing  bool // nothing is left to interrupt
 }
@@ -77,13 +79,13 @@ func newSession(l *Listener, conn net.Conn, at time.Time) *session {
 	s := &session{
 		epoch:    l.epoch.Load(),
 		listener: l,
-		about: &event.Conn{
+		journal: &journal{sink: l.sink, about: &event.Conn{
 			ID:       connectionIDs().take(),
 			Listener: l.name,
 			Client:   addrPort(conn.RemoteAddr()),
 			Listen:   addrPort(conn.LocalAddr()),
 			Started:  at,
-		},
+		}},
 	}
 	s.face = s.own
 	s.tap = &tap{Conn: conn, session: s}
@@ -123,14 +125,21 @@ func (s *session) abandon() {
 
 // drop gives back the sockets of a session whose close went wrong.
 func (s *session) drop() {
-	sockopt.Abort(s.tap.Conn)
+	abort(s.tap.Conn, s.clientFlow)
 	if s.upstream != nil {
-		sockopt.Abort(s.upstream)
+		abort(s.upstream, s.upstreamFlow)
 	}
 	s.tellLast(s.over, nil)
 }
 
-// tellLast writes the last line of the journal, once.
+// abort closes a leg with RST, as far as it is open.
+func abort(conn net.Conn, flow *tcpwatch.Flow) {
+	flow.Closing(true)
+	sockopt.Abort(conn)
+	flow.Closed()
+}
+
+// tellLast writes the session's last line in the journal, once.
 func (s *session) tellLast(o outcome, info *event.TCPInfo) {
 	if !s.told {
 		s.told = true
@@ -148,21 +157,6 @@ func (s *session) guard(then func()) {
 	s.emit(time.Now(), event.Panic{Value: fmt.Sprint(v), Stack: string(debug.Stack())})
 	s.cut(outcome{reason: event.Internal, cause: event.CauseInternal, by: byError, how: event.ByRST, detail: fmt.Sprint(v)})
 	then()
-}
-
-// emit adds a fact to the connection's journal. at is when it happened. Sinks do
-// not block, and the lock keeps the order in which they see the journal equal to
-// its Seq.
-func (s *session) emit(at time.Time, body event.Body) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.emitLocked(at, body)
-}
-
-// emitLocked is emit for who holds s.mu.
-func (s *session) emitLocked(at time.Time, body event.Body) {
-	s.seq++
-	s.listener.sink.Emit(event.Event{Conn: s.about, Seq: s.seq, Time: at, Body: body})
 }
 
 // end says why the connection is over. The first to speak is heard: what others

@@ -8,6 +8,7 @@ import (
 
 	"mtlsproxy/policy"
 	"mtlsproxy/proxy/sockopt"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // Settings is what a listener does with the connections it accepts. It is
@@ -106,10 +107,15 @@ type Limits struct {
 	WaitAtConnection bool    // at a limit, leave connections in the kernel's queue instead of closing them
 }
 
-// Inspect says how much of a handshake is told.
+// Inspect says how much of a connection is told.
 type Inspect struct {
 	Level        Level
 	Fingerprints bool // JA3 and JA4 of the ClientHello
+
+	// TCP tells what the kernel does with both legs, from SYN to TIME-WAIT, at any
+	// level but [InspectNone]. If nil, all that is told is how a connection stood
+	// when it was accepted, dialed and closed.
+	TCP *tcpwatch.Watcher
 }
 
 // Level says which events a handshake gives rise to.

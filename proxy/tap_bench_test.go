@@ -17,7 +17,7 @@ func BenchmarkTap(b *testing.B) {
 	for _, size := range []int{64, 16 << 10} {
 		b.Run(map[int]string{64: "64B", 16 << 10: "16KiB"}[size], func(b *testing.B) {
 			ours, theirs := pair(b)
-			tap := &tap{Conn: ours, session: &session{epoch: new(epoch), about: &event.Conn{Started: time.Now()}}}
+			tap := &tap{Conn: ours, session: &session{epoch: new(epoch), journal: &journal{about: &event.Conn{Started: time.Now()}}}}
 			tap.hush()
 			go io.Copy(theirs, theirs) // what is written comes back
 			buf := make([]byte, size)
@@ -68,7 +68,7 @@ func pair(t testing.TB) (ours, theirs net.Conn) {
 
 func TestAQuietTapAllocatesNothing(t *testing.T) {
 	ours, theirs := pair(t)
-	tap := &tap{Conn: ours, session: &session{epoch: new(epoch), about: &event.Conn{Started: time.Now()}}}
+	tap := &tap{Conn: ours, session: &session{epoch: new(epoch), journal: &journal{about: &event.Conn{Started: time.Now()}}}}
 	tap.hush()
 	buf := make([]byte, 1024)
 	if n := testing.AllocsPerRun(100, func() {

@@ -14,8 +14,8 @@ import (
 func TestASessionThatEndsEarlyForgetsItsSecrets(t *testing.T) {
 	ours, theirs := pair(t)
 	s := &session{
-		epoch: &epoch{Settings: Settings{Inspect: Inspect{Level: InspectMessages}}, record: true}, listener: &Listener{sink: event.Discard},
-		about: &event.Conn{Started: time.Now()},
+		epoch: &epoch{Settings: Settings{Inspect: Inspect{Level: InspectMessages}}, record: true}, listener: &Listener{},
+		journal: &journal{sink: event.Discard, about: &event.Conn{Started: time.Now()}},
 	}
 	s.tap = &tap{Conn: ours, session: s}
 	theirs.Write([]byte("a hello that nobody answers"))

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"net"
 	"time"
 
 	"mtlsproxy/certs"
@@ -11,14 +10,7 @@ import (
 	"mtlsproxy/proxy/tlswire"
 )
 
-// tellEstablished says that the upstream's leg is open.
-func (s *session) tellEstablished(side event.Side, conn net.Conn, at time.Time) {
-	s.emit(at, event.TCPEstablished{
-		Side: side, Local: addrPort(conn.LocalAddr()), Remote: addrPort(conn.RemoteAddr()), Kernel: kernelInfo(conn),
-	})
-}
-
-// tellClosed writes the last line of the journal.
+// tellClosed writes the session's last line in the journal.
 func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
 	s.tap.forget() // where the session ended before its handshake was looked at
 	doubt := s.suspicion(o)

@@ -98,6 +98,7 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 		return err
 	}
 	defer d.svc.log.close()
+	defer d.svc.plan.unwatchTCP(0)
 	defer d.door.close()
 	return d.serve(play, signals)
 }
@@ -151,7 +152,7 @@ func (d *demo) start() error {
 		log.close()
 		return err
 	}
-	d.svc = &service{loaded: loaded, log: log, server: proxy.NewServer(listeners...)}
+	d.svc = &service{loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...)}
 	d.address = listeners[0].Addr().String()
 	ready := d.svc.ready(p, listeners)
 	// Two doors: one that is found without being told where, and one of its own
@@ -207,6 +208,7 @@ func (d *demo) open(p *plan, told event.Sink) ([]*proxy.Listener, error) {
 			return listeners, err
 		}
 		proxy.NewServer(listeners...).Shutdown(context.Background())
+		p.unwatchTCP(0)
 	}
 	return nil, exitWith(exOSErr, errors.New("no port is free on both 127.0.0.1 and ::1"))
 }

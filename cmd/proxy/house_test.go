@@ -33,10 +33,12 @@ var arrows = map[string][]string{
 
 // only says which packages alone may know a dependency, by the start of its path.
 var only = map[string][]string{
-	"github.com/cloudflare/cfssl": {"certs/ca"},
-	"github.com/spf13/viper":      {"configs"},
-	"github.com/spf13/cobra":      {"cmd/proxy"},
-	"go.uber.org/zap":             {"cmd/proxy", "proxy/sink"},
+	"github.com/cilium/ebpf":                {"proxy/tcpwatch"},
+	"github.com/cloudflare/cfssl":           {"certs/ca"},
+	"github.com/gopacket/gopacket/afpacket": {"proxy/tcpwatch"},
+	"github.com/spf13/viper":                {"configs"},
+	"github.com/spf13/cobra":                {"cmd/proxy"},
+	"go.uber.org/zap":                       {"cmd/proxy", "proxy/sink"},
 }
 
 // pure are packages that do no I/O.

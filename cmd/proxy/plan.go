@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type plan struct {
 	files     []string     // that the plan was made from, to be watched
 	news      []event.Body // about the certificates it holds
 	policies  *policyPlan
+	tcp       tcpPlan
 }
 
 type plannedListener struct {
@@ -31,6 +33,7 @@ type plannedListener struct {
 	network, address string
 	socket           sockopt.Options
 	settings         proxy.Settings
+	open             net.Listener // nil until it is
 }
 
 // makePlan reads the files a configuration names and makes the plan. Before is the
@@ -41,7 +44,7 @@ func makePlan(cfg *configs.Config, before *plan) (*plan, []configs.Finding) {
 	if before != nil {
 		policies = before.policies
 	}
-	m := planner{plan: &plan{policies: planPolicy(cfg, policies, time.Now())}, upstreams: map[string]*proxy.Upstream{}}
+	m := planner{plan: &plan{policies: planPolicy(cfg, policies, time.Now()), tcp: planTCP(&cfg.Inspect)}, upstreams: map[string]*proxy.Upstream{}}
 	for _, name := range cfg.ListenerNames() {
 		m.listener(cfg, name)
 	}
@@ -62,10 +65,13 @@ func (p *plan) keep(before *plan) {
 	if before == nil {
 		return
 	}
+	p.tcp.watcher = before.tcp.watcher
 	for i := range p.listeners {
+		l := &p.listeners[i]
+		l.settings.Inspect.TCP = p.tcp.watcher
 		for _, old := range before.listeners {
-			if old.name == p.listeners[i].name {
-				p.listeners[i].settings.Effective = old.settings.Effective
+			if old.name == l.name {
+				l.settings.Effective, l.open = old.settings.Effective, old.open
 			}
 		}
 	}

@@ -41,7 +41,15 @@ func (svc *service) reload(trigger string) *plan {
 		svc.rejected(trigger, findings)
 		return nil
 	}
+	began, err := p.watchTCP(svc.log) // where inspect.level was none until now
+	if err != nil {
+		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
+		return nil
+	}
 	if err := svc.server.Apply(p.settings()); err != nil {
+		if began {
+			p.unwatchTCP(0)
+		}
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
 		return nil
 	}

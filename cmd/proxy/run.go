@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -72,6 +71,7 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 		return err
 	}
 	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...)}
+	defer func() { svc.plan.unwatchTCP(0) }()
 	signals := heedSignals() // before ready is told: who reads it may signal at once
 	defer signal.Stop(signals)
 	ready := svc.ready(p, listeners)
@@ -153,12 +153,13 @@ func hasVariables(environ []string) bool {
 
 // openListeners opens every listener of the plan, or none.
 func openListeners(p *plan, log event.Sink) ([]*proxy.Listener, error) {
-	var open []*proxy.Listener
-	var sockets []net.Listener
 	undo := func() {
-		for _, ln := range sockets {
-			ln.Close()
+		for i := range p.listeners {
+			if ln := p.listeners[i].open; ln != nil {
+				ln.Close()
+			}
 		}
+		p.unwatchTCP(0)
 	}
 	for i := range p.listeners {
 		pl := &p.listeners[i]
@@ -167,15 +168,9 @@ func openListeners(p *plan, log event.Sink) ([]*proxy.Listener, error) {
 			undo()
 			return nil, listenError(*pl, err)
 		}
-		sockets = append(sockets, ln)
+		pl.open = ln
 		tellOptions(log, event.SocketOptions{Listener: pl.name}, options)
 		pl.settings.Effective = effective(options)
-		l, err := proxy.NewListener(pl.name, ln, pl.settings, log)
-		if err != nil {
-			undo()
-			return nil, exitWith(exConfig, fmt.Errorf("listener %s: %w", pl.name, err))
-		}
-		open = append(open, l)
 	}
 	for _, u := range p.upstreams() {
 		options, err := sockopt.Check(u.Addresses[0].Network, sockopt.Upstream, u.Socket)
@@ -184,6 +179,20 @@ func openListeners(p *plan, log event.Sink) ([]*proxy.Listener, error) {
 			return nil, exitWith(exOSErr, fmt.Errorf("upstream %s: %w", u.Name, err))
 		}
 		tellOptions(log, event.SocketOptions{Upstream: u.Name}, options)
+	}
+	if _, err := p.watchTCP(log); err != nil {
+		undo()
+		return nil, err
+	}
+	var open []*proxy.Listener
+	for i := range p.listeners {
+		pl := &p.listeners[i]
+		l, err := proxy.NewListener(pl.name, pl.open, pl.settings, log)
+		if err != nil {
+			undo()
+			return nil, exitWith(exConfig, fmt.Errorf("listener %s: %w", pl.name, err))
+		}
+		open = append(open, l)
 	}
 	for _, body := range p.news {
 		log.Emit(processEvent(body))
@@ -340,9 +349,18 @@ func (svc *service) shutdown(signals <-chan os.Signal, stopAccepting func()) err
 	}
 }
 
+// settleFor is how long a stop waits for what the kernel is about to finish. It
+// is more than a tier needs to say what it saw, and goes unnoticed.
+const settleFor = 300 * time.Millisecond
+
 // stopped writes the last line and returns what the process ends with.
 func (svc *service) stopped(began time.Time, drained, cut, code int) error {
-	svc.log.Emit(processEvent(event.ProxyStop{Drained: max(drained, 0), Cut: cut, Duration: time.Since(began)}))
+	settle := settleFor
+	if code == exInterrupted {
+		settle = 0
+	}
+	pending := svc.plan.unwatchTCP(settle)
+	svc.log.Emit(processEvent(event.ProxyStop{Drained: max(drained, 0), Cut: cut, Pending: pending, Duration: time.Since(began)}))
 	if code == exOK {
 		return nil
 	}

@@ -70,7 +70,8 @@ const (
 )
 
 // ConnClosed: the connection is over, and its sockets are the kernel's. It stands
-// alone.
+// alone. Nothing the proxy does follows in its journal; what the kernel did, before
+// or afterwards, may.
 type ConnClosed struct {
 	Reason   Reason // [OK] where the handshake was well and the upstream was reached
 	Cause    Cause

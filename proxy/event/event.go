@@ -13,8 +13,8 @@
 // later Seq may carry an earlier Time (the kernel is asked after the fact, a
 // handshake is decoded when it is over). There is exactly one [ConnClosed]: the last
 // the session itself has to say. What may follow, for some two minutes, is what the
-// kernel does with the sockets, in events whose names begin with "tcp.", up to one
-// [TCPTimeWait] a socket that is watched.
+// kernel does with the sockets, or did before and is told late, in events whose
+// names begin with "tcp.", up to one [TCPTimeWait] a socket that is watched.
 //
 // # What is left to others
 //

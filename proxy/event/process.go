@@ -71,6 +71,7 @@ func (b ProxyDraining) AppendAttrs(dst []slog.Attr) []slog.Attr {
 type ProxyStop struct {
 	Drained  int // connections that ended by themselves while draining
 	Cut      int // connections that were cut
+	Pending  int // of closed connections, the sockets the kernel was not done with
 	Duration time.Duration
 }
 
@@ -82,7 +83,8 @@ func (ProxyStop) Level() Level { return Info }
 
 // AppendAttrs implements [Body].
 func (b ProxyStop) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.Int("drained", b.Drained), slog.Int("cut", b.Cut), ms("duration_ms", b.Duration))
+	dst = append(dst, slog.Int("drained", b.Drained), slog.Int("cut", b.Cut))
+	return append(count(dst, "sockets_pending", b.Pending), ms("duration_ms", b.Duration))
 }
 
 // ConfigLoaded: a new configuration is in force.
@@ -223,6 +225,44 @@ func (b SocketOption) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, slog.String("object", b.Object), slog.String("option", b.Option), slog.String("key", b.Key),
 		slog.String("asked", b.Asked), slog.String("effective", b.Got))
 	return text(text(text(dst, "note", b.Note), "error", b.Err), "needs", b.Need)
+}
+
+// TCPTiers: how much of the kernel's TCP can be watched.
+type TCPTiers struct {
+	Active  []string // sock, sockops, packet; none where nothing works
+	Missing []TCPTier
+}
+
+// TCPTier is a way to watch TCP that does not work here.
+type TCPTier struct {
+	Tier   string
+	Detail string // why
+	Need   string // what would make it work
+}
+
+// String says it in a line.
+func (t TCPTier) String() string {
+	s := t.Tier + ": " + t.Detail
+	if t.Need != "" {
+		s += "; needs " + t.Need
+	}
+	return s
+}
+
+// Name returns "tcp.tiers".
+func (TCPTiers) Name() string { return "tcp.tiers" }
+
+// Level returns [Info].
+func (TCPTiers) Level() Level { return Info }
+
+// AppendAttrs implements [Body].
+func (b TCPTiers) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	dst = texts(dst, "active", b.Active)
+	missing := make([]string, len(b.Missing))
+	for i, m := range b.Missing {
+		missing[i] = m.String()
+	}
+	return texts(dst, "missing", missing)
 }
 
 // AcceptPaused: accept failed for want of something on this machine, and is

@@ -150,7 +150,7 @@ func (b TCPHalfClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
 }
 
 // TCPClosed: one leg is closed on our side. What its socket goes through in the
-// kernel afterwards is not waited for.
+// kernel afterwards is told by [TCPTimeWait], when it is over.
 type TCPClosed struct {
 	Side     Side
 	How      How // fin or rst: what we sent last

@@ -63,6 +63,14 @@ func (s *Segment) appendAttrs(dst []slog.Attr) []slog.Attr {
 	return dst
 }
 
+// again is the level of what is of interest when it had to be sent again.
+func again(attempt int) Level {
+	if attempt > 1 {
+		return Phase
+	}
+	return Debug
+}
+
 // attempt is left out for the first.
 func attempt(dst []slog.Attr, n int) []slog.Attr {
 	if n > 1 {
@@ -84,8 +92,9 @@ type TCPSYN struct {
 // Name returns "tcp.syn".
 func (TCPSYN) Name() string { return "tcp.syn" }
 
-// Level returns [Phase].
-func (TCPSYN) Level() Level { return Phase }
+// Level returns [Phase] for one that was sent again, else [Debug]: tcp.accepted
+// says of the client's what there is to say.
+func (b TCPSYN) Level() Level { return again(b.Attempt) }
 
 // AppendAttrs implements [Body].
 func (b TCPSYN) AppendAttrs(dst []slog.Attr) []slog.Attr {
@@ -105,8 +114,8 @@ type TCPSYNACK struct {
 // Name returns "tcp.syn_ack".
 func (TCPSYNACK) Name() string { return "tcp.syn_ack" }
 
-// Level returns [Phase].
-func (TCPSYNACK) Level() Level { return Phase }
+// Level returns [Phase] for one that was sent again, else [Debug].
+func (b TCPSYNACK) Level() Level { return again(b.Attempt) }
 
 // AppendAttrs implements [Body].
 func (b TCPSYNACK) AppendAttrs(dst []slog.Attr) []slog.Attr {
@@ -150,8 +159,14 @@ type TCPRetransmit struct {
 // Name returns "tcp.retransmit".
 func (TCPRetransmit) Name() string { return "tcp.retransmit" }
 
-// Level returns [Phase].
-func (TCPRetransmit) Level() Level { return Phase }
+// Level returns [Phase] where the timer fired, for that is time lost. What else
+// is sent again is how TCP works: [Debug].
+func (b TCPRetransmit) Level() Level {
+	if b.Timeout {
+		return Phase
+	}
+	return Debug
+}
 
 // AppendAttrs implements [Body].
 func (b TCPRetransmit) AppendAttrs(dst []slog.Attr) []slog.Attr {
@@ -175,8 +190,8 @@ type TCPFIN struct {
 // Name returns "tcp.fin".
 func (TCPFIN) Name() string { return "tcp.fin" }
 
-// Level returns [Phase].
-func (TCPFIN) Level() Level { return Phase }
+// Level returns [Debug]: tcp.time_wait says who was the first.
+func (TCPFIN) Level() Level { return Debug }
 
 // AppendAttrs implements [Body].
 func (b TCPFIN) AppendAttrs(dst []slog.Attr) []slog.Attr {
@@ -187,7 +202,7 @@ func (b TCPFIN) AppendAttrs(dst []slog.Attr) []slog.Attr {
 type TCPRST struct {
 	Side    Side
 	By      Side
-	First   bool // nobody had sent FIN
+	First   bool // neither FIN nor RST had been sent
 	Segment *Segment
 	Kernel  *TCPInfo
 	Witness
@@ -196,8 +211,8 @@ type TCPRST struct {
 // Name returns "tcp.rst".
 func (TCPRST) Name() string { return "tcp.rst" }
 
-// Level returns [Phase].
-func (TCPRST) Level() Level { return Phase }
+// Level returns [Debug]: tcp.time_wait says whether it ended the connection.
+func (TCPRST) Level() Level { return Debug }
 
 // AppendAttrs implements [Body].
 func (b TCPRST) AppendAttrs(dst []slog.Attr) []slog.Attr {
@@ -220,7 +235,8 @@ type Passage struct {
 }
 
 // TCPTimeWait: the socket's life in the kernel is over after our close, or all
-// that is left of it is TIME-WAIT.
+// that is left of it is TIME-WAIT. It is the last that is told of its leg, up to
+// two minutes after [ConnClosed].
 type TCPTimeWait struct {
 	Side    Side
 	State   string        // TIME-WAIT, CLOSED, or where it was last seen

@@ -24,6 +24,9 @@ func (c *consoleEncoder) process(b event.Body) bool {
 	case event.ProxyStop:
 		c.start(plain, '·', "stopped")
 		c.column(1, fmt.Sprintf("%d finished, %d cut", b.Drained, b.Cut), 0)
+		if b.Pending > 0 {
+			c.say(counted(b.Pending, "socket", "sockets") + " still with the kernel")
+		}
 		c.say(took(b.Duration))
 	case event.ConfigLoaded:
 		c.start(good, '✔', "reloaded")
@@ -47,6 +50,8 @@ func (c *consoleEncoder) process(b event.Body) bool {
 		c.socketOptions(b)
 	case event.SocketOption:
 		c.socketOption(b)
+	case event.TCPTiers:
+		c.tcpTiers(b)
 	case event.AcceptPaused:
 		c.start(bad, '✘', "accept")
 		c.column(1, "listener "+b.Listener, 0)
@@ -132,6 +137,26 @@ func (c *consoleEncoder) socketOptions(b event.SocketOptions) {
 		told = []string{counted(len(b.Options), "socket option", "socket options") + " as asked"}
 	}
 	c.flow(strings.Join(told, " "))
+}
+
+// tcpTiers says how TCP is watched; what more could be had, only where the console
+// is verbose or nothing works.
+func (c *consoleEncoder) tcpTiers(b event.TCPTiers) {
+	c.start(plain, '·', "tcp")
+	if len(b.Active) == 0 {
+		c.column(1, "not watched: nothing works here", 0)
+	} else {
+		c.column(1, "watched by "+strings.Join(b.Active, ", "), 0)
+	}
+	if c.verbose || len(b.Active) == 0 {
+		for _, m := range b.Missing {
+			c.below("without " + m.String())
+		}
+		return
+	}
+	if len(b.Missing) > 0 {
+		c.say(counted(len(b.Missing), "more tier does", "more tiers do") + " not work here (-v says what they need)")
+	}
 }
 
 // socketOf says whose socket it is: "listener main", "client of main".

@@ -67,6 +67,11 @@ var samples = []struct {
 		{Option: "TCP_DEFER_ACCEPT", Key: "defer_accept", Asked: "5s", Got: "7s", Note: "the kernel rounds up to retransmissions"},
 		{Option: "SO_REUSEPORT", Key: "reuse_port", Asked: "false", Got: "false"},
 	}}},
+	{nil, event.TCPTiers{Active: []string{"sock"}, Missing: []event.TCPTier{
+		{Tier: "sockops", Detail: "not permitted: permission denied", Need: "CAP_BPF and CAP_NET_ADMIN in the first user namespace, and a cgroup2 file system"},
+		{Tier: "packet", Detail: "not permitted: permission denied", Need: "CAP_NET_RAW in the network namespace's user namespace"},
+	}}},
+	{nil, event.TCPTiers{Active: []string{"sock", "sockops", "packet"}}},
 	{nil, event.AdminUnavailable{Socket: "/run/mtlsproxy/admin.sock", Detail: "another instance answers there"}},
 	{nil, event.SocketOption{Upstream: "app", Object: "upstream", Option: "TCP_CONGESTION", Key: "upstreams.app.tcp.congestion", Asked: "dctcp", Got: "cubic", Need: "CAP_NET_ADMIN", Note: "not among the algorithms everybody may use", Err: "operation not permitted"}},
 	{nil, event.ProxyReady{Listeners: []event.ListenerReady{
@@ -142,7 +147,7 @@ var samples = []struct {
 	}, NeedsRestart: []string{"listeners.main.address"}}},
 	{nil, event.LogDropped{Events: 12}},
 	{nil, event.ProxyDraining{Active: 1, Timeout: 30 * time.Second}},
-	{nil, event.ProxyStop{Drained: 11, Cut: 1, Duration: 1200 * time.Millisecond}},
+	{nil, event.ProxyStop{Drained: 11, Cut: 1, Pending: 3, Duration: 1200 * time.Millisecond}},
 }
 
 // sampleEvents returns the samples as they would come: 250 µs apart, those of

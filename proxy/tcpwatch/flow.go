@@ -92,15 +92,27 @@ func (f *Flow) ID() ID {
 	return f.id
 }
 
-// HalfClosed is to be called after our FIN was sent with CloseWrite, so that its
-// time is known.
-func (f *Flow) HalfClosed() {
+// HalfClosing is to be called right before our FIN is sent with CloseWrite. Who
+// was first is settled here: the peer's answer may come before CloseWrite returns.
+func (f *Flow) HalfClosing() {
 	if f == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sentFIN(time.Now())
+	if f.conn == nil || f.sent(SawFIN, Us) {
+		return
+	}
+	info, err := Info(f.conn)
+	if err != nil {
+		return
+	}
+	now := time.Now()
+	f.see(&info, now)
+	switch info.State {
+	case tcpwire.Established, tcpwire.CloseWait: // else none will be sent
+		f.sentFIN(now)
+	}
 }
 
 // Closing is to be called right before the connection is closed; abort says that
@@ -111,10 +123,10 @@ func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.abort = abort
 	if f.conn == nil {
 		return tcpwire.Info{}, net.ErrClosed
 	}
+	f.abort = abort
 	read, unread, err := lastLook(f.conn)
 	if err != nil {
 		return read, err
@@ -135,16 +147,21 @@ func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
 }
 
 // Closed is to be called right after the connection was closed, when [Flow.Closing]
-// was called before it. From then on the kernel is asked what became of it.
+// was called before it. From then on the kernel is asked what became of it. A
+// second call does nothing.
 func (f *Flow) Closed() {
 	if f == nil {
 		return
 	}
 	f.mu.Lock()
-	f.conn = nil
-	f.closed = time.Now()
+	again := !f.closed.IsZero()
+	if !again {
+		f.conn, f.closed = nil, time.Now()
+	}
 	f.mu.Unlock()
-	f.watcher.follow(f)
+	if !again {
+		f.watcher.follow(f)
+	}
 }
 
 // diedBefore draws conclusions from a connection that was in CLOSED before we
@@ -365,6 +382,9 @@ func (f *Flow) release(now time.Time) {
 
 // tell passes one fact on.
 func (f *Flow) tell(fact Fact) {
+	if fact.ISN == nil && fact.Kind <= SawRST {
+		fact.ISN = f.isn // it may have become known meanwhile
+	}
 	switch fact.Kind {
 	case SawFIN, SawRST:
 		if f.firstBy == 0 {

@@ -148,10 +148,10 @@ func (c watched) close(t testing.TB, abort bool) {
 
 func (c watched) halfClose(t testing.TB) {
 	t.Helper()
+	c.flow.HalfClosing()
 	if err := c.server.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	c.flow.HalfClosed()
 }
 
 func drain(t testing.TB, conn *net.TCPConn) {
@@ -480,7 +480,7 @@ func TestWhatIsNotTCPIsNotWatched(t *testing.T) {
 	if !errors.Is(err, errors.ErrUnsupported) || f != nil {
 		t.Errorf("got %v, %v, want errors.ErrUnsupported", f, err)
 	}
-	f.HalfClosed() // a nil Flow does nothing
+	f.HalfClosing() // a nil Flow does nothing
 	f.Closing(true)
 	f.Closed()
 }

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"fmt"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tcpwatch"
+)
+
+// teller makes events of what the kernel does with one leg of a connection. It is
+// needed until the kernel is done with the socket, two minutes after the close
+// perhaps: of the session it holds the journal alone.
+type teller struct {
+	*journal
+	side  event.Side
+	began time.Time      // accept, or dial
+	first *event.TCPInfo // how the connection stood when it was opened
+}
+
+// Tell implements [tcpwatch.Teller].
+func (t *teller) Tell(f tcpwatch.Fact) {
+	defer guardTeller(t.sink)
+	at := f.Time
+	if f.Kind <= tcpwatch.SawEstablished && t.side == event.ClientSide && at.After(t.began) {
+		at = t.began // it was established before it could be accepted
+	}
+	o, by, seen := &f.Observation, t.by(f.By), witness(&f.Observation)
+	switch f.Kind {
+	case tcpwatch.SawSYN:
+		t.emit(at, event.TCPSYN{Side: t.side, By: by, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
+	case tcpwatch.SawSYNACK:
+		t.emit(at, event.TCPSYNACK{Side: t.side, By: by, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
+	case tcpwatch.SawEstablished:
+		t.emit(at, event.TCPEstablished{Side: t.side, Local: plain(f.ID.Local), Remote: plain(f.ID.Remote), Kernel: t.first})
+	case tcpwatch.SawRetransmit:
+		t.emit(at, event.TCPRetransmit{Side: t.side, By: by, Timeout: f.Timeout, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
+	case tcpwatch.SawFIN:
+		t.emit(at, event.TCPFIN{Side: t.side, By: by, First: f.First, Kernel: ofFirst(&f), Segment: segmentOf(o), Witness: seen})
+	case tcpwatch.SawRST:
+		t.emit(at, event.TCPRST{Side: t.side, By: by, First: f.First, Kernel: ofFirst(&f), Segment: segmentOf(o), Witness: seen})
+	case tcpwatch.SawState:
+		body := event.TCPState{Side: t.side, To: f.To.String(), Witness: seen}
+		if f.From.Known() {
+			body.From = f.From.String()
+		}
+		t.emit(at, body)
+	case tcpwatch.SawEnd:
+		t.emit(at, t.end(&f))
+	}
+}
+
+// end is the last event of a leg.
+func (t *teller) end(f *tcpwatch.Fact) event.TCPTimeWait {
+	body := event.TCPTimeWait{
+		Side: t.side, Expires: f.Expires, First: t.by(f.FirstBy), Verdict: f.Verdict.String(), Words: f.Verdict.Words(),
+		Witness: witness(&f.Observation),
+	}
+	if f.To.Known() {
+		body.State = f.To.String()
+	}
+	if len(f.Passed) > 0 {
+		body.Passed = make([]event.Passage, len(f.Passed))
+		for i, p := range f.Passed {
+			body.Passed[i] = event.Passage{State: p.State.String(), After: p.Time.Sub(t.began)}
+		}
+	}
+	return body
+}
+
+// by names a party of the leg.
+func (t *teller) by(p tcpwatch.Party) event.Side {
+	switch p {
+	case tcpwatch.Us:
+		return event.ProxySide
+	case tcpwatch.Peer:
+		return t.side
+	}
+	return ""
+}
+
+// ofFirst is how the connection stood when its end began.
+func ofFirst(f *tcpwatch.Fact) *event.TCPInfo {
+	if !f.First || f.Info == nil {
+		return nil
+	}
+	return kernelView(&tcpwatch.Snapshot{Info: *f.Info})
+}
+
+func witness(o *tcpwatch.Observation) event.Witness {
+	return event.Witness{Source: o.Source.String(), Quality: o.Quality.String()}
+}
+
+// segmentOf is what is known of an observed segment: all of it where its bytes
+// were seen, the numbers where those of the beginning are known.
+func segmentOf(o *tcpwatch.Observation) *event.Segment {
+	if s := o.Segment; s != nil {
+		return &event.Segment{
+			Numbered: true, Seq: s.Seq, Ack: s.Ack, Bytes: true, Flags: s.Flags.String(), Window: s.Window, TTL: s.TTL,
+			MSS: s.MSS, WScale: s.WScale, SACK: s.SACKPermitted, Timestamps: s.Timestamps, TSVal: s.TSVal, TSEcr: s.TSEcr,
+		}
+	}
+	if o.Kind == tcpwatch.SawRetransmit && o.Seq != 0 {
+		return &event.Segment{Numbered: true, Seq: o.Seq, WScale: -1}
+	}
+	if o.ISN == nil {
+		return nil
+	}
+	seq, other := o.ISN.Us, o.ISN.Peer
+	if o.By == tcpwatch.Peer {
+		seq, other = other, seq
+	}
+	switch o.Kind {
+	case tcpwatch.SawSYN:
+		return &event.Segment{Numbered: true, Seq: seq, WScale: -1}
+	case tcpwatch.SawSYNACK: // a SYN counts as one (RFC 9293, Section 3.4)
+		return &event.Segment{Numbered: true, Seq: seq, Ack: other + 1, WScale: -1}
+	}
+	return nil
+}
+
+// plain writes an address in its shortest form.
+func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+
+// HalfOpen returns an observer for a [tcpwatch.Watcher] that tells sink about
+// clients which began to connect and did not go on. They belong to no connection.
+func HalfOpen(sink event.Sink) tcpwatch.Observer { return halfOpen{sink} }
+
+type halfOpen struct{ sink event.Sink }
+
+// Observe implements [tcpwatch.Observer].
+func (h halfOpen) Observe(o tcpwatch.Observation) {
+	defer guardTeller(h.sink)
+	if o.Kind != tcpwatch.SawHalfOpen {
+		return
+	}
+	h.sink.Emit(event.Event{Time: o.Time, Body: event.TCPHalfOpen{
+		Listen: plain(o.ID.Local).String(), Client: plain(o.ID.Remote).String(), SYNACKs: o.Attempt,
+		Segment: segmentOf(&o), Witness: witness(&o),
+	}})
+}
+
+// guardTeller keeps a fault of ours in telling one connection's story from ending
+// the watcher, and with it the process.
+func guardTeller(sink event.Sink) {
+	if v := recover(); v != nil {
+		sink.Emit(event.Event{Time: time.Now(), Body: event.Panic{Value: fmt.Sprint(v), Stack: string(debug.Stack())}})
+	}
+}
