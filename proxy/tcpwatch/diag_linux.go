@@ -4,25 +4,36 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"mtlsproxy/proxy/tcpwire"
 )
 
-// answerTimeout bounds the wait for an answer, which the kernel in fact gives
-// before sendto returns.
-const answerTimeout = time.Second
+const (
+	// answerTimeout bounds the wait for an answer, which the kernel in fact gives
+	// before sendto returns.
+	answerTimeout = time.Second
 
-// diag is the Linux half of [Diag]: a netlink socket, one question at a time.
+	// maxAtOnce is how many questions go into one datagram. Their answers fit into
+	// the smallest receive buffer a socket is given.
+	maxAtOnce = 32
+)
+
+// diag is the Linux half of [Diag]: a netlink socket, a datagram of questions at
+// a time.
 type diag struct {
-	mu  sync.Mutex
-	fd  int // -1 after Close
-	seq uint32
-	req []byte
-	buf [4096]byte
+	mu   sync.Mutex
+	fd   int // -1 after Close
+	seq  uint32
+	req  []byte
+	buf  [4096]byte
+	s    Socket // the last answer's
+	done [maxAtOnce]bool
 }
 
 func openDiag() (*diag, error) {
@@ -30,6 +41,13 @@ func openDiag() (*diag, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Connected to the kernel, it takes answers from nobody else.
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("opening sock_diag: %w", os.NewSyscallError("connect", err))
+	}
+	// A refusal need not repeat the question. Kernels without this option do.
+	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
 	return &diag{fd: fd}, nil
 }
 
@@ -44,56 +62,108 @@ func (d *diag) close() error {
 	return err
 }
 
-func (d *diag) get(id ID) (Socket, error) {
-	scope, err := scopeOf(id.Local.Addr())
-	if err != nil {
-		return Socket{}, err
+func (d *diag) get(id ID) (s Socket, err error) {
+	if failed := d.getAll([]ID{id}, func(_ int, found *Socket, why error) {
+		s, err = *found, why
+	}); failed != nil {
+		return Socket{}, failed
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fd < 0 {
-		return Socket{}, net.ErrClosed
-	}
-	d.seq++
-	d.req = appendRequest(d.req[:0], id, scope, d.seq)
-	if err := unix.Sendto(d.fd, d.req, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return Socket{}, fmt.Errorf("asking sock_diag: %w", err)
-	}
-	s, errno, err := d.answer()
-	switch {
-	case err != nil:
-		return Socket{}, fmt.Errorf("asking sock_diag: %w", err)
-	case unix.Errno(errno) == unix.ENOENT || unix.Errno(errno) == unix.ESTALE:
-		return Socket{}, ErrNotFound
-	case errno != 0:
-		return Socket{}, fmt.Errorf("asking sock_diag: %w", unix.Errno(errno))
-	case s.State == tcpwire.Listen && id.Remote.Port() != 0:
-		// The connection is gone and the look-up went on to the listener.
-		return Socket{}, ErrNotFound
-	}
-	return s, nil
+	return s, err
 }
 
-// answer reads until the answer to the last question. Those to earlier ones,
-// which had timed out, are thrown away.
-func (d *diag) answer() (Socket, replyError, error) {
-	for {
-		n, from, err := unix.Recvfrom(d.fd, d.buf[:], 0)
-		if err == unix.EINTR {
-			continue
+// getAll looks up connections, and visits each with what it found or why not. It
+// returns an error if the rest was not visited. The Socket is valid during the
+// visit only.
+func (d *diag) getAll(ids []ID, visit func(i int, s *Socket, err error)) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for from := 0; from < len(ids); from += maxAtOnce {
+		some := ids[from:min(from+maxAtOnce, len(ids))]
+		if err := d.getSome(some, func(i int, s *Socket, err error) { visit(from+i, s, err) }); err != nil {
+			return err
 		}
-		if err != nil {
-			return Socket{}, 0, err
-		}
-		if nl, ok := from.(*unix.SockaddrNetlink); !ok || nl.Pid != 0 {
-			continue // not from the kernel
-		}
-		s, seq, errno, err := parseReply(d.buf[:n])
-		if err == nil && seq != d.seq {
-			continue
-		}
-		return s, errno, err
 	}
+	return nil
+}
+
+// getSome asks for as many as fit into one datagram.
+func (d *diag) getSome(ids []ID, visit func(i int, s *Socket, err error)) error {
+	if d.fd < 0 {
+		return net.ErrClosed
+	}
+	first := d.seq + 1
+	d.req = d.req[:0]
+	asked := 0
+	for i := range ids {
+		d.seq++
+		scope, err := scopeOf(ids[i].Local.Addr())
+		d.done[i] = err != nil
+		if err != nil {
+			visit(i, &Socket{}, err)
+			continue
+		}
+		d.req = appendRequest(d.req, ids[i], scope, d.seq)
+		asked++
+	}
+	if asked == 0 {
+		return nil
+	}
+	if _, err := unix.Write(d.fd, d.req); err != nil {
+		return fmt.Errorf("asking sock_diag: %w", err)
+	}
+	for asked > 0 {
+		seq, errno, err := d.answer()
+		i := int(seq - first)
+		switch {
+		case err != nil && i < len(ids) && i >= 0: // unreadable, but it is the answer
+			err = fmt.Errorf("asking sock_diag: %w", err)
+		case err != nil:
+			return fmt.Errorf("asking sock_diag: %w", err)
+		case i >= len(ids) || i < 0 || d.done[i]:
+			continue // to an earlier question, which had timed out
+		default:
+			err = outcomeOf(&d.s, ids[i], unix.Errno(errno))
+		}
+		d.done[i] = true
+		asked--
+		visit(i, &d.s, err)
+	}
+	return nil
+}
+
+// outcomeOf tells what an answer says about the connection.
+func outcomeOf(s *Socket, id ID, errno unix.Errno) error {
+	switch {
+	case errno == unix.ENOENT || errno == unix.ESTALE:
+		return ErrNotFound
+	case errno != 0:
+		return fmt.Errorf("asking sock_diag: %w", errno)
+	case s.State == tcpwire.Listen && id.Remote.Port() != 0:
+		// The connection is gone and the look-up went on to the listener.
+		*s = Socket{}
+		return ErrNotFound
+	}
+	return nil
+}
+
+// answer reads one answer. The number of its question is 0 if there is none.
+func (d *diag) answer() (seq uint32, errno replyError, err error) {
+	d.s = Socket{}
+	// It is there already, so that reading it blocks no thread.
+	n, _, failed := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(d.fd), uintptr(unsafe.Pointer(&d.buf)), uintptr(len(d.buf)), unix.MSG_DONTWAIT, 0, 0)
+	for failed == unix.EAGAIN || failed == unix.EINTR {
+		again, err := unix.Read(d.fd, d.buf[:])
+		if err == nil {
+			n, failed = uintptr(again), 0
+		} else if err != unix.EINTR {
+			return 0, 0, err
+		}
+	}
+	if failed != 0 {
+		return 0, 0, failed
+	}
+	d.s, seq, errno, err = parseReply(d.buf[:n])
+	return seq, errno, err
 }
 
 // scopeOf returns the interface of a link-local address, which the kernel needs

@@ -312,6 +312,41 @@ func TestDiagIsConcurrentAndClosesOnce(t *testing.T) {
 	}
 }
 
+func TestManyAreLookedUpAtOnce(t *testing.T) {
+	d := openDiagT(t)
+	ln := listen(t, "127.0.0.1:0")
+	_, server := pair(t, ln)
+	there := idOf(t, server)
+	gone, zone := there, there
+	gone.Cookie++
+	zone.Local = netip.AddrPortFrom(netip.MustParseAddr("fe80::1%nosuch"), 1)
+	ids := make([]ID, 0, 3*maxAtOnce)
+	for range maxAtOnce {
+		ids = append(ids, there, gone, zone)
+	}
+	visited := make(map[int]bool)
+	err := d.d.getAll(ids, func(i int, s *Socket, err error) {
+		visited[i] = true
+		switch ids[i] {
+		case there:
+			if err != nil || s.Cookie != there.Cookie || s.State != tcpwire.Established {
+				t.Errorf("%d: got %+v, %v, want it established", i, s, err)
+			}
+		case gone:
+			if !errors.Is(err, ErrNotFound) {
+				t.Errorf("%d: got %v, want ErrNotFound", i, err)
+			}
+		default:
+			if err == nil || errors.Is(err, ErrNotFound) {
+				t.Errorf("%d: got %v, want that there is no such interface", i, err)
+			}
+		}
+	})
+	if err != nil || len(visited) != len(ids) {
+		t.Errorf("%v, %d of %d visited", err, len(visited), len(ids))
+	}
+}
+
 func BenchmarkDiagGet(b *testing.B) {
 	d := openDiagT(b)
 	_, server := pair(b, listen(b, "127.0.0.1:0"))

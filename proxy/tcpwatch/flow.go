@@ -237,7 +237,13 @@ func (f *Flow) enter(s tcpwire.State, o Observation) {
 // observe takes in an observation; f.mu is held. Where better witnesses are at
 // work it is held for them a little while.
 func (f *Flow) observe(o Observation) {
-	if f.ended || f.known(&o) {
+	if f.ended {
+		if o.Source > Sock {
+			f.watcher.late.Add(1)
+		}
+		return
+	}
+	if f.known(&o) {
 		return
 	}
 	if o.ISN != nil {

@@ -510,3 +510,28 @@ func TestGauges(t *testing.T) {
 type discard struct{}
 
 func (discard) Tell(Fact) {}
+
+func TestWhatComesAfterTheEndIsCounted(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	c.close(t, true)
+	c.end(t)
+	c.flow.mu.Lock()
+	c.flow.observe(Observation{Kind: SawRST, By: Peer, Source: Packet, Time: time.Now()})
+	c.flow.mu.Unlock()
+	if s := w.Stats(); s.Late != 1 {
+		t.Errorf("stats %+v, want one late", s)
+	}
+}
+
+func TestTheEndIsKnownAtClose(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	c.client.Close()
+	c.await(t, SawFIN, Peer)
+	c.close(t, false)
+	w.Close() // at once
+	if end := c.end(t); end.Verdict != ClosedThere {
+		t.Errorf("got %v, want %v", end.Verdict, ClosedThere)
+	}
+}

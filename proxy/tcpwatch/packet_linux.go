@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gopacket/gopacket/afpacket"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"mtlsproxy/proxy/tcpwire"
@@ -24,8 +25,9 @@ const (
 	// how late a segment may be read.
 	packetRetire = 20 * time.Millisecond
 
-	// packetPoll is how long reading waits before it looks whether to stop.
-	packetPoll = 200 * time.Millisecond
+	// packetPoll is how long reading waits at most before it looks whether to stop.
+	// Closing wakes it earlier.
+	packetPoll = 10 * time.Second
 )
 
 // packets is the tier that sees the segments themselves: SYN, SYN-ACK, FIN and
@@ -37,9 +39,10 @@ type packets struct {
 
 	quit, done chan struct{}
 
-	mu     sync.Mutex // protects what follows
-	handle *afpacket.TPacket
-	closed bool
+	mu       sync.Mutex // protects what follows
+	handle   *afpacket.TPacket
+	closed   bool
+	lostLast uint64 // how much was lost when it was closed
 }
 
 func startPacket(w *Watcher, o Options) (tier, error) {
@@ -81,6 +84,7 @@ func (p *packets) filter(ports []uint16) error {
 func (p *packets) prove() error {
 	var port uint16
 	var syn, synack bool
+	defer time.AfterFunc(2*selfTestFor, p.wake).Stop() // if nothing comes, reading waits
 	return selfTest(func(own uint16) error {
 		port = own
 		return p.filter([]uint16{own})
@@ -172,25 +176,47 @@ func (p *packets) witness(o Observation, by Party) {
 	p.watcher.witness(o)
 }
 
-func (p *packets) poke() {}
-
 func (p *packets) count(st *Stats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	st.LostPackets += p.countLost()
+}
+
+// countLost returns how many segments found the ring full; p.mu is held.
+func (p *packets) countLost() uint64 {
 	if p.closed {
-		return
+		return p.lostLast
 	}
 	if _, v3, err := p.handle.SocketStats(); err == nil {
-		st.LostPackets += uint64(v3.Drops())
+		p.lostLast = uint64(v3.Drops())
 	}
+	return p.lostLast
 }
 
 func (p *packets) close() error {
 	close(p.quit)
+	p.wake()
 	<-p.done
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.countLost()
 	p.closed = true
 	p.handle.Close()
 	return nil
+}
+
+// wake ends the reader's wait: poll cannot be interrupted, but whatever passes the
+// filter ends it. So everything passes from now on, and something is sent. Where
+// even that is not possible, without a loopback interface, the wait ends by itself.
+func (p *packets) wake() {
+	everything, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: headersOnly}})
+	if err != nil || p.handle.SetBPF(everything) != nil {
+		return
+	}
+	conn, err := net.Dial("udp", "127.0.0.1:9") // discard, RFC 863; it need not answer
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte{0})
 }

@@ -26,4 +26,6 @@ func (*poller) setDeadline(time.Time) {}
 
 func (*poller) close() {}
 
+func (*poller) free() {}
+
 func lastLook(*net.TCPConn) (tcpwire.Info, int, error) { return tcpwire.Info{}, 0, errPlatform }

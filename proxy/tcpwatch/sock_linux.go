@@ -29,15 +29,15 @@ const (
 type reader struct {
 	all, infoOnly, last func(fd uintptr)
 
-	cookie  uint64
-	info    [tcpwire.InfoSize]byte
-	infoLen int
-	syn     [synSize]byte
-	long    []byte // instead of syn, if that is too short
-	synLen  int
-	synErr  error
-	unread  int
-	err     error
+	cookie uint64
+	raw    [tcpwire.InfoSize]byte
+	info   tcpwire.Info
+	syn    [synSize]byte
+	long   []byte // instead of syn, if that is too short
+	synLen int
+	synErr error
+	unread int
+	err    error
 }
 
 var readers = sync.Pool{New: func() any {
@@ -51,7 +51,8 @@ func (r *reader) readAll(fd uintptr) {
 	if r.err != nil {
 		return
 	}
-	if _, r.err = getsockopt(fd, unix.SOL_SOCKET, unix.SO_COOKIE, unsafe.Slice((*byte)(unsafe.Pointer(&r.cookie)), 8)); r.err != nil {
+	if _, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_COOKIE, unsafe.Slice((*byte)(unsafe.Pointer(&r.cookie)), 8)); err != nil {
+		r.err = os.NewSyscallError("getsockopt", err)
 		return
 	}
 	r.synLen, r.synErr = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN, r.syn[:])
@@ -63,16 +64,34 @@ func (r *reader) readAll(fd uintptr) {
 }
 
 func (r *reader) readInfo(fd uintptr) {
-	r.infoLen, r.err = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, r.info[:])
+	var n int
+	if n, r.err = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_INFO, r.raw[:]); r.err != nil {
+		r.err = os.NewSyscallError("getsockopt", r.err)
+		return
+	}
+	r.info, r.err = tcpwire.ParseInfo(r.raw[:n])
 }
 
 func (r *reader) readLast(fd uintptr) {
 	r.readInfo(fd)
+	r.unread = 0
+	if r.err == nil && nothingCame(&r.info) {
+		return
+	}
 	var err error
 	if r.unread, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ); err != nil {
 		r.unread = 0
 	}
 }
+
+// nothingCame reports whether the peer has sent no byte, so that none can be
+// unread. Its FIN counts one.
+func nothingCame(i *tcpwire.Info) bool {
+	return i.Len >= infoWithBytes && i.BytesReceived <= 1 && i.DataSegsIn == 0
+}
+
+// infoWithBytes is a length of TCP_INFO that has tcpi_data_segs_in.
+const infoWithBytes = 156
 
 func (r *reader) release() {
 	r.long = nil
@@ -91,12 +110,9 @@ func open(conn *net.TCPConn) (Snapshot, error) {
 	}
 	now := time.Now()
 	if r.err != nil {
-		return Snapshot{}, os.NewSyscallError("getsockopt", r.err)
+		return Snapshot{}, r.err
 	}
-	s := Snapshot{Time: now, Cookie: r.cookie}
-	if s.Info, err = tcpwire.ParseInfo(r.info[:r.infoLen]); err != nil {
-		return Snapshot{}, err
-	}
+	s := Snapshot{Time: now, Cookie: r.cookie, Info: r.info}
 	s.SYN, s.SYNMissing = r.segment()
 	return s, nil
 }
@@ -145,17 +161,15 @@ func (r *reader) look(conn syscall.Conn, read func(fd uintptr)) (tcpwire.Info, e
 	if err := raw.Control(read); err != nil {
 		return tcpwire.Info{}, err
 	}
-	if r.err != nil {
-		return tcpwire.Info{}, os.NewSyscallError("getsockopt", r.err)
-	}
-	return tcpwire.ParseInfo(r.info[:r.infoLen])
+	return r.info, r.err
 }
 
 // getsockopt fills b and returns the length that the kernel wrote back, which
-// with EINVAL may be the one it wanted.
+// with EINVAL may be the one it wanted. It never blocks, so the runtime need not
+// know of it.
 func getsockopt(fd uintptr, level, opt int, b []byte) (int, error) {
 	size := uint32(len(b))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(opt),
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, uintptr(level), uintptr(opt),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(unsafe.Pointer(&size)), 0)
 	if errno != 0 {
 		return int(size), errno

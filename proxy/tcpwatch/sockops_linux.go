@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -23,9 +22,10 @@ const (
 	// ringSize holds some 37,000 records, the story of 5,000 connections.
 	ringSize = 4 << 20
 
-	// ringEvery is how often the ring is read while there is something to read, and
-	// ringIdle when there was nothing for a while. The kernel wakes nobody: that
-	// would cost more than all the rest.
+	// ringEvery is how often the ring is read while there is something to read. The
+	// kernel wakes nobody meanwhile: that would cost more than all the rest. When
+	// nothing came for ringIdle the reader goes to sleep, and the kernel is asked to
+	// wake it once, with the next record.
 	ringEvery = 25 * time.Millisecond
 	ringIdle  = 250 * time.Millisecond
 
@@ -38,22 +38,22 @@ type sockops struct {
 	watcher *Watcher
 	ports   *ebpf.Map
 	lost    *ebpf.Map
+	asleep  *ebpf.Map // whether the reader wants to be woken
 	ring    *ebpf.Map
 	program *ebpf.Program
 	link    link.Link
 	reader  *ringbuf.Reader
 
-	idle  atomic.Bool   // it reads rarely, as nothing came for a while
-	poked chan struct{} // a connection came: records are near
-	quit  chan struct{}
-	done  chan struct{}
+	quit chan struct{}
+	done chan struct{}
 
-	mu     sync.Mutex // protects what follows
-	closed bool
+	mu       sync.Mutex // protects what follows
+	closed   bool
+	lostLast uint64 // how much was lost when it was closed
 }
 
 func startSockops(w *Watcher, o Options) (tier, error) {
-	s := &sockops{watcher: w, poked: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	s := &sockops{watcher: w, quit: make(chan struct{}), done: make(chan struct{})}
 	if err := s.load(o.ring); err != nil {
 		s.free()
 		return nil, err
@@ -83,6 +83,7 @@ func (s *sockops) load(ring int) (err error) {
 	}{
 		{&s.ports, ebpf.MapSpec{Name: "ports", Type: ebpf.Hash, KeySize: 4, ValueSize: 1, MaxEntries: maxWatchedPorts}},
 		{&s.lost, ebpf.MapSpec{Name: "lost", Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
+		{&s.asleep, ebpf.MapSpec{Name: "asleep", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
 		{&s.ring, ebpf.MapSpec{Name: "ring", Type: ebpf.RingBuf, MaxEntries: uint32(ring)}},
 	} {
 		if *m.into, err = ebpf.NewMap(&m.spec); err != nil {
@@ -91,7 +92,7 @@ func (s *sockops) load(ring int) (err error) {
 	}
 	s.program, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "tcpwatch", Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps, License: "MIT",
-		Instructions: sockopsProgram(s.ports.FD(), s.ring.FD(), s.lost.FD()),
+		Instructions: sockopsProgram(s.ports.FD(), s.ring.FD(), s.lost.FD(), s.asleep.FD()),
 	})
 	if err != nil {
 		return fmt.Errorf("loading the BPF program: %w", err)
@@ -130,42 +131,46 @@ func (s *sockops) prove() error {
 	return errors.Join(err, s.ports.Delete(uint32(port)))
 }
 
-// run reads the ring until closed.
+// run reads the ring until closed: at intervals while records come, and when none
+// came for a while, when the kernel says so.
 func (s *sockops) run() {
 	defer close(s.done)
-	pause := ringEvery
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(ringEvery)
 	defer timer.Stop()
-	for {
+	for last := time.Now(); ; timer.Reset(ringEvery) {
 		select {
 		case <-s.quit:
 			s.deliver()
 			return
-		case <-s.poked:
-			pause = ringEvery
-			s.idle.Store(false)
-			timer.Reset(pause)
-			continue
 		case <-timer.C:
 		}
+		now := time.Now()
 		if s.deliver() > 0 {
-			pause = ringEvery
-		} else {
-			pause = min(pause*2, ringIdle)
+			last = now
+		} else if now.Sub(last) >= ringIdle {
+			s.sleep()
+			last = time.Now()
 		}
-		s.idle.Store(pause > ringEvery)
-		timer.Reset(pause)
 	}
 }
 
-// poke says that a connection came, so that the ring is read soon.
-func (s *sockops) poke() {
-	if !s.idle.Load() {
+// sleep waits until the next record is written, or close.
+func (s *sockops) sleep() {
+	if err := s.asleep.Put(uint32(0), uint32(1)); err != nil {
 		return
 	}
-	select {
-	case s.poked <- struct{}{}:
-	default:
+	if s.reader.AvailableBytes() > 0 { // it came before it could have woken us
+		return
+	}
+	s.reader.SetDeadline(time.Time{})
+	var raw ringbuf.Record
+	if err := s.reader.ReadInto(&raw); err != nil {
+		return // ringbuf.ErrFlushed: closed
+	}
+	// What woke us is the first of many.
+	now, mono := time.Now(), monotonic()
+	if r, ok := parseRecord(raw.RawSample); ok {
+		s.pass(&r, now, mono)
 	}
 }
 
@@ -174,12 +179,16 @@ func (s *sockops) deliver() (n int) {
 	now, mono := time.Now(), monotonic()
 	s.read(func(r *sockopsRecord) {
 		n++
-		at := now.Add(time.Duration(r.time - mono))
-		for _, o := range r.observations(at) {
-			s.watcher.witness(o)
-		}
+		s.pass(r, now, mono)
 	})
 	return n
+}
+
+// pass passes one record on. now and mono are the same moment by both clocks.
+func (s *sockops) pass(r *sockopsRecord, now time.Time, mono int64) {
+	for _, o := range r.observations(now.Add(time.Duration(r.time - mono))) {
+		s.watcher.witness(o)
+	}
 }
 
 // monotonic is the clock of the kernel's records.
@@ -211,25 +220,34 @@ func (s *sockops) read(visit func(*sockopsRecord)) {
 func (s *sockops) count(st *Stats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.LostRecords += s.countLost()
+}
+
+// countLost returns how many records found the ring full; s.mu is held.
+func (s *sockops) countLost() (n uint64) {
 	if s.closed {
-		return
+		return s.lostLast
 	}
 	var each []uint64
-	if err := s.lost.Lookup(uint32(0), &each); err == nil {
-		for _, n := range each {
-			st.LostRecords += n
-		}
+	if err := s.lost.Lookup(uint32(0), &each); err != nil {
+		return s.lostLast
 	}
+	for _, on := range each {
+		n += on
+	}
+	return n
 }
 
 func (s *sockops) close() error {
 	close(s.quit)
+	err := s.reader.Flush() // wakes it
 	<-s.done
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lostLast = s.countLost()
 	s.closed = true
 	s.free()
-	return nil
+	return err
 }
 
 // free gives back what load made.
@@ -243,7 +261,7 @@ func (s *sockops) free() {
 	if s.program != nil {
 		s.program.Close()
 	}
-	for _, m := range []*ebpf.Map{s.ports, s.lost, s.ring} {
+	for _, m := range []*ebpf.Map{s.ports, s.lost, s.asleep, s.ring} {
 		if m != nil {
 			m.Close()
 		}

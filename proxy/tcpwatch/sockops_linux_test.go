@@ -177,6 +177,34 @@ func TestControlGroupIsFound(t *testing.T) {
 	}
 }
 
+func TestSockopsSleepsAndIsWoken(t *testing.T) {
+	ln := listen(t, "127.0.0.1:0")
+	w := startTier(t, Sockops, nil, addrPort(ln.Addr()).Port())
+	tier := w.higher[0].(*sockops)
+	for range 2 {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			var asleep uint32
+			if err := tier.asleep.Lookup(uint32(0), &asleep); err != nil {
+				t.Fatal(err)
+			}
+			if asleep == 1 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("nothing comes, and it does not sleep")
+			}
+		}
+		// A SYN alone wakes it: nobody accepts the connection yet.
+		before := w.Stats().Early
+		dial(t, ln)
+		for end := time.Now().Add(10 * time.Second); w.Stats().Early == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("stats %+v: it was not woken", w.Stats())
+			}
+		}
+	}
+}
+
 func TestLostRecordsAreCounted(t *testing.T) {
 	ln := listen(t, "127.0.0.1:0")
 	port := addrPort(ln.Addr()).Port()
@@ -185,7 +213,6 @@ func TestLostRecordsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
 	for end := time.Now().Add(5 * time.Second); w.Stats().LostRecords == 0; {
 		for range 20 {
 			c, s := pair(t, ln)
@@ -195,5 +222,10 @@ func TestLostRecordsAreCounted(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("stats %+v, want some lost", w.Stats())
 		}
+	}
+	before := w.Stats().LostRecords
+	w.Close()
+	if after := w.Stats().LostRecords; after < before {
+		t.Errorf("%d lost, %d after Close", before, after)
 	}
 }

@@ -18,7 +18,8 @@ const (
 	// allCallbacks are RTO, RETRANS and STATE.
 	allCallbacks = 1 | 2 | 4
 
-	noWakeup = 1 // BPF_RB_NO_WAKEUP
+	noWakeup    = 1 // BPF_RB_NO_WAKEUP
+	forceWakeup = 2 // BPF_RB_FORCE_WAKEUP
 )
 
 // Offsets in struct bpf_sock_ops, which is part of the kernel's interface.
@@ -72,8 +73,11 @@ const (
 // In LISTEN, and where a socket begins its life, it also asks for the last three,
 // which are off by default. Accepted sockets inherit them.
 //
-// R6 is the context, R7 the operation.
-func sockopsProgram(ports, ring, lost int) asm.Instructions {
+// It wakes the reader of the ring once, if that has said in the map asleep that it
+// sleeps.
+//
+// R6 is the context, R7 the operation, R8 how to submit the record.
+func sockopsProgram(ports, ring, lost, asleep int) asm.Instructions {
 	p := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R7, asm.R6, ctxOp, asm.Word),
@@ -134,16 +138,27 @@ func sockopsProgram(ports, ring, lost int) asm.Instructions {
 			asm.StoreMem(asm.RFP, stackRecord+field.to, asm.R1, asm.Word))
 	}
 	return append(p,
-		asm.LoadMapPtr(asm.R1, ring),
+		asm.Mov.Imm(asm.R8, noWakeup),
+		asm.StoreImm(asm.RFP, stackKey, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, asleep),
+		asm.Mov.Reg(asm.R2, asm.RFP),
+		asm.Add.Imm(asm.R2, stackKey),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "submit"),
+		asm.LoadMem(asm.R1, asm.R0, 0, asm.Word),
+		asm.JEq.Imm(asm.R1, 0, "submit"),
+		asm.StoreImm(asm.R0, 0, 0, asm.Word),
+		asm.Mov.Imm(asm.R8, forceWakeup),
+
+		asm.LoadMapPtr(asm.R1, ring).WithSymbol("submit"),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, stackRecord),
 		asm.Mov.Imm(asm.R3, recordSize),
-		asm.Mov.Imm(asm.R4, noWakeup),
+		asm.Mov.Reg(asm.R4, asm.R8),
 		asm.FnRingbufOutput.Call(),
 		asm.JEq.Imm(asm.R0, 0, "exit"),
 
 		// The ring is full: count it.
-		asm.StoreImm(asm.RFP, stackKey, 0, asm.Word),
 		asm.LoadMapPtr(asm.R1, lost),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, stackKey),

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mtlsproxy/proxy/tcpwire"
@@ -49,6 +50,11 @@ const (
 	// followFor is how long a closed connection is followed.
 	followFor = 130 * time.Second
 
+	// beat is how long the goroutine lets work pile up: connections that are new,
+	// those that were closed, and the news of hangups after it dealt with some. A
+	// connection that is opened and closed at once costs it half as much that way.
+	beat = time.Millisecond
+
 	// holdFor is how long an observation is held where a slower witness may know
 	// better: the ring is read every 25 ms, packets come up to 20 ms late.
 	holdFor = 60 * time.Millisecond
@@ -71,11 +77,20 @@ type Watcher struct {
 	higher   []tier
 	early    earlyBook
 	gauges   gauges
+	late     atomic.Uint64
+	deaf     atomic.Uint64
 	done     chan struct{} // closed when run has returned
+
+	// The goroutine's own.
+	asking  []*Flow
+	spare   []*Flow // for fresh
+	ids     []ID
+	answers [askAtOnce]lookup
 
 	mu       sync.Mutex // protects what follows
 	closed   bool
 	flows    map[uint64]*Flow // by the key in epoll's event
+	fresh    []*Flow          // not yet given to epoll
 	byCookie map[uint64]*Flow // where the sockops tier works
 	byTuple  map[tuple]*Flow  // where the packet tier works
 	lastKey  uint64
@@ -103,6 +118,8 @@ type Stats struct {
 	HalfOpen     uint64 // attempts that came to nothing
 	LostRecords  uint64 // lost in the sockops ring
 	LostPackets  uint64 // lost in the packet ring
+	Late         uint64 // observations of the higher tiers that came after the end was told
+	Deaf         uint64 // connections that epoll would not take: their hangups are not heard
 }
 
 // Missing is a tier that does not work here.
@@ -118,7 +135,6 @@ func (m Missing) String() string { return fmt.Sprintf("%s: %v; needs %s", m.Tier
 // tier is one of the ways to see more than the sock tier does. It calls
 // [Watcher.witness].
 type tier interface {
-	poke()        // a connection came
 	count(*Stats) // what it lost
 	close() error // waits for its goroutine
 }
@@ -195,6 +211,7 @@ func (w *Watcher) Stats() Stats {
 	s := w.stats
 	s.Watched, s.Pending = len(w.flows), len(w.pending)
 	w.mu.Unlock()
+	s.Late, s.Deaf = w.late.Load(), w.deaf.Load()
 	w.early.tally(&s)
 	for _, t := range w.higher {
 		t.count(&s)
@@ -232,8 +249,7 @@ func (w *Watcher) Census() (accepted, dialed [tcpwire.BoundInactive + 1]int) {
 // Watch follows an accepted connection and tells its facts. snap is what [Open]
 // returned for it, and must not change afterwards. [Flow.Closing] and [Flow.Closed]
 // are to be called around the close. The error matches errors.ErrUnsupported if conn is not a
-// *net.TCPConn, and net.ErrClosed if it or the watcher is closed; the Flow is nil
-// then.
+// *net.TCPConn, and net.ErrClosed if the watcher is closed; the Flow is nil then.
 func (w *Watcher) Watch(conn net.Conn, snap *Snapshot, teller Teller) (*Flow, error) {
 	return w.watch(conn, snap, teller, false)
 }
@@ -269,10 +285,10 @@ func (w *Watcher) watch(conn net.Conn, snap *Snapshot, teller Teller, dialed boo
 	w.adopt(f)
 	f.mu.Unlock()
 	// Only now: what epoll reports at once is to come after the handshake.
-	if err := w.poll.add(tcp, f.key); err != nil {
-		w.forget(f)
-		return nil, err
-	}
+	w.mu.Lock()
+	w.fresh = append(w.fresh, f)
+	w.rouse(snap.Time.Add(beat))
+	w.mu.Unlock()
 	return f, nil
 }
 
@@ -288,9 +304,6 @@ func (w *Watcher) enter(f *Flow) error {
 	if len(w.higher) > 0 {
 		w.byCookie[f.id.Cookie] = f
 		w.byTuple[f.id.tuple()] = f
-	}
-	for _, t := range w.higher {
-		t.poke()
 	}
 	return nil
 }
@@ -362,6 +375,7 @@ func (w *Watcher) Close() error {
 	}
 	w.poll.close()
 	<-w.done
+	w.poll.free()
 	return errors.Join(err, w.diag.Close())
 }
 
@@ -381,11 +395,15 @@ func (w *Watcher) run() {
 			w.abandonAll(now)
 			return
 		}
+		w.listenFresh()
 		w.releaseDue(now)
 		w.askDue(now)
 		w.readGauges(now)
 		w.early.expire(w, now)
 		w.plan()
+		if n > 0 {
+			time.Sleep(beat)
+		}
 	}
 }
 
@@ -393,6 +411,26 @@ func (w *Watcher) flow(key uint64) *Flow {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.flows[key]
+}
+
+// listenFresh gives new connections to epoll, which reports at once what happened
+// before. One that is closed by now needs no hangup.
+func (w *Watcher) listenFresh() {
+	w.mu.Lock()
+	fresh := w.fresh
+	w.fresh = w.spare[:0]
+	w.mu.Unlock()
+	for _, f := range fresh {
+		f.mu.Lock()
+		if f.conn != nil {
+			if err := w.poll.add(f.conn, f.key); err != nil && !errors.Is(err, net.ErrClosed) {
+				w.deaf.Add(1)
+			}
+		}
+		f.mu.Unlock()
+	}
+	clear(fresh)
+	w.spare = fresh
 }
 
 // releaseDue lets connections tell what they have held long enough.
@@ -438,8 +476,11 @@ func (w *Watcher) plan() {
 	w.poll.setDeadline(w.due)
 }
 
-// abandonAll ends every connection's journal at Close.
+// abandonAll ends every connection's journal at Close. What was closed a moment
+// ago is asked for once, as it may well be over.
 func (w *Watcher) abandonAll(now time.Time) {
+	for n := 0; n < dumpAbove && w.askSome(now.Add(followFor)); n += askAtOnce {
+	}
 	w.mu.Lock()
 	flows := make([]*Flow, 0, len(w.flows)+len(w.pending))
 	for _, f := range w.flows {
@@ -449,7 +490,7 @@ func (w *Watcher) abandonAll(now time.Time) {
 	clear(w.flows)
 	clear(w.byCookie)
 	clear(w.byTuple)
-	w.pending, w.holding = nil, nil
+	w.pending, w.holding, w.fresh = nil, nil, nil
 	w.mu.Unlock()
 	for _, f := range flows {
 		f.abandon(StillOpen, now)
