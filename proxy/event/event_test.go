@@ -140,3 +140,12 @@ func TestRecorderWaitsForEventsToCome(t *testing.T) {
 		t.Errorf("waiting in an ended context: %v", err)
 	}
 }
+
+func TestPhaseKeysAreMadeOfTheirNames(t *testing.T) {
+	for _, name := range []string{PhaseWaitHello, PhaseReadHello, PhaseRetry, PhaseKeyExchange, PhaseServerAuth, PhaseWriteFlight,
+		PhaseWaitClient, PhaseChainVerify, PhasePolicy, PhaseProof, "of another day"} {
+		if got, want := phaseKey(name), "phase."+name+"_ms"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

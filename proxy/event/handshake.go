@@ -37,13 +37,27 @@ func appendPhases(dst []slog.Attr, phases []HandshakePhase, sign time.Duration) 
 			}
 		}
 		if !told {
-			dst = append(dst, ms("phase."+p.Name+"_ms", total))
+			dst = append(dst, ms(phaseKey(p.Name), total))
 		}
 	}
 	if sign > 0 {
 		dst = append(dst, ms("phase.sign_ms", sign))
 	}
 	return dst
+}
+
+// phaseKeys are the keys of the phases, made once: every handshake has them all.
+var phaseKeys = map[string]string{
+	PhaseWaitHello: "phase.wait_hello_ms", PhaseReadHello: "phase.read_hello_ms", PhaseRetry: "phase.retry_ms",
+	PhaseKeyExchange: "phase.key_exchange_ms", PhaseServerAuth: "phase.server_auth_ms", PhaseWriteFlight: "phase.write_flight_ms",
+	PhaseWaitClient: "phase.wait_client_ms", PhaseChainVerify: "phase.chain_verify_ms", PhasePolicy: "phase.policy_ms", PhaseProof: "phase.proof_ms",
+}
+
+func phaseKey(name string) string {
+	if key, ok := phaseKeys[name]; ok {
+		return key
+	}
+	return "phase." + name + "_ms"
 }
 
 // TLSState is what a finished, or unfinished, handshake had agreed on. Fields

@@ -157,7 +157,7 @@ type wholeLines struct {
 }
 
 func (w *wholeLines) Write(p []byte) (int, error) {
-	if len(p) > 32<<10 {
+	if len(p) > 128<<10 {
 		w.t.Errorf("a write of %d bytes", len(p))
 	}
 	if p[len(p)-1] != '\n' {

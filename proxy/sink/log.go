@@ -108,7 +108,7 @@ func (l *Log) Enabled(e event.Event) bool {
 // Emit writes e at once.
 func (l *Log) Emit(e event.Event) { l.EmitBatch([]event.Event{e}) }
 
-// EmitBatch writes the events, in one write as long as they fit into 32 KiB.
+// EmitBatch writes the events, in one write as long as they fit into 128 KiB.
 // What cannot be written is counted and given up; see [Log.WriteErrors].
 func (l *Log) EmitBatch(events []event.Event) {
 	l.mu.Lock()

@@ -22,13 +22,14 @@ type enabler interface {
 }
 
 const (
-	// chunk is how many events are handed on at once, at most.
-	chunk = 256
+	// chunk is how many events are handed on at once, at most: as many as
+	// fill a write.
+	chunk = 512
 
 	// linger is how long the first event waits for company. It turns a
-	// wake-up and a write an event into one of each for a dozen, and is too
+	// wake-up and a write an event into one of each for many, and is too
 	// short to be seen.
-	linger = 2 * time.Millisecond
+	linger = 10 * time.Millisecond
 )
 
 // Queue stands before a sink that may be slow. It is safe for concurrent use.

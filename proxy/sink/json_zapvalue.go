@@ -9,27 +9,15 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// What one event may bring along. Those who make events bound what comes from
-// outside; this is the last line of defence against a line of many megabytes.
-const (
-	maxText  = 4 << 10  // bytes of one string
-	maxStack = 64 << 10 // bytes of a string that is a stack trace
-	maxTexts = 1024     // strings of one list
-)
-
 // addAttr writes one fact.
-func (j *jsonEncoder) addAttr(enc zapcore.ObjectEncoder, a slog.Attr) {
+func (z *zapEncoder) addAttr(enc zapcore.ObjectEncoder, a slog.Attr) {
 	v := a.Value
 	if v.Kind() == slog.KindLogValuer {
 		v = v.Resolve()
 	}
 	switch v.Kind() {
 	case slog.KindString:
-		limit := maxText
-		if a.Key == "stack" {
-			limit = maxStack
-		}
-		enc.AddString(a.Key, shorten(v.String(), limit))
+		enc.AddString(a.Key, shorten(v.String(), limit(a.Key)))
 	case slog.KindInt64:
 		enc.AddInt64(a.Key, v.Int64())
 	case slog.KindUint64:
@@ -39,26 +27,26 @@ func (j *jsonEncoder) addAttr(enc zapcore.ObjectEncoder, a slog.Attr) {
 	case slog.KindBool:
 		enc.AddBool(a.Key, v.Bool())
 	case slog.KindTime:
-		j.scratch = v.Time().UTC().AppendFormat(j.scratch[:0], time.RFC3339Nano)
-		enc.AddByteString(a.Key, j.scratch)
+		z.scratch = v.Time().UTC().AppendFormat(z.scratch[:0], time.RFC3339Nano)
+		enc.AddByteString(a.Key, z.scratch)
 	case slog.KindDuration:
 		enc.AddFloat64(inMilliseconds(a.Key), milliseconds(v.Duration()))
 	case slog.KindGroup:
-		j.addGroup(enc, a.Key, v.Group())
+		z.addGroup(enc, a.Key, v.Group())
 	default:
-		j.addAny(enc, a.Key, v.Any())
+		z.addAny(enc, a.Key, v.Any())
 	}
 }
 
 // addGroup writes a nested object, or, as slog has it, a group without a name
 // as if its members stood alone and one without members not at all.
-func (j *jsonEncoder) addGroup(enc zapcore.ObjectEncoder, key string, members []slog.Attr) {
+func (z *zapEncoder) addGroup(enc zapcore.ObjectEncoder, key string, members []slog.Attr) {
 	if len(members) == 0 {
 		return
 	}
 	add := func(enc zapcore.ObjectEncoder) error {
 		for _, a := range members {
-			j.addAttr(enc, a)
+			z.addAttr(enc, a)
 		}
 		return nil
 	}
@@ -71,12 +59,12 @@ func (j *jsonEncoder) addGroup(enc zapcore.ObjectEncoder, key string, members []
 
 // addAny writes what has no kind of its own. What JSON cannot express is written
 // as fmt would print it.
-func (j *jsonEncoder) addAny(enc zapcore.ObjectEncoder, key string, value any) {
+func (z *zapEncoder) addAny(enc zapcore.ObjectEncoder, key string, value any) {
 	switch v := value.(type) {
 	case []string:
-		j.list = v
-		_ = enc.AddArray(key, &j.list) // texts has no errors
-		j.list = nil
+		z.list = v
+		_ = enc.AddArray(key, &z.list) // texts has no errors
+		z.list = nil
 	case error:
 		enc.AddString(key, shorten(v.Error(), maxText))
 	default:
@@ -95,8 +83,8 @@ func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
 	for _, s := range list[:min(len(list), maxTexts)] {
 		enc.AppendString(shorten(s, maxText))
 	}
-	if more := len(list) - maxTexts; more > 0 {
-		enc.AppendString(fmt.Sprintf("… %d more", more))
+	if len(list) > maxTexts {
+		enc.AppendString(more(list))
 	}
 	return nil
 }
