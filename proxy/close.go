@@ -137,6 +137,7 @@ func (s *session) lastClose() bool {
 		return true
 	}
 	s.tap.Conn.SetDeadline(time.Now().Add(lastWait))
+	s.clientFlow.Look()
 	return awaitWritable(s.tap.Conn) == nil && s.tls.CloseWrite() == nil && sendFIN(s.tap.Conn, s.clientFlow) == nil
 }
 

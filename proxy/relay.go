@@ -225,6 +225,7 @@ func (h *half) passEnd() error {
 	if err := awaitWritable(s.tap.Conn); err != nil {
 		return err
 	}
+	s.clientFlow.Look()
 	if err := s.tls.CloseWrite(); err != nil {
 		return err
 	}

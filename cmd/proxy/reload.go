@@ -41,7 +41,7 @@ func (svc *service) reload(trigger string) *plan {
 		svc.rejected(trigger, findings)
 		return nil
 	}
-	began, err := p.watchTCP(svc.log) // where inspect.level was none until now
+	began, err := p.watchTCP(svc.log) // begins where inspect.level was none until now
 	if err != nil {
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
 		return nil

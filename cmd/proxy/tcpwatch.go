@@ -34,8 +34,12 @@ func planTCP(i *configs.Inspect) tcpPlan {
 // watchTCP begins to watch the connections of the plan, whose listeners are open,
 // and tells log what can be seen. It reports whether it did: that nothing works is
 // an error only where something was asked for by name, and then has its exit code.
+// Where somebody watches already, the plan's upstreams are new to it.
 func (p *plan) watchTCP(log event.Sink) (began bool, err error) {
-	if !p.tcp.wanted || p.tcp.watcher != nil {
+	if p.tcp.watcher != nil {
+		return false, p.tcp.watcher.SetPorts(p.listenPorts(), p.dialPorts())
+	}
+	if !p.tcp.wanted {
 		return false, nil
 	}
 	w, err := tcpwatch.Start(tcpwatch.Options{

@@ -155,6 +155,7 @@ var socketEnds = map[string]string{
 	"aborted_here":       "We reset the connection: RST. Our socket is gone, without TIME-WAIT.",
 	"unread_here":        "We closed while bytes lay unread, so our kernel sent RST in place of FIN. Our socket is gone, without TIME-WAIT.",
 	"reset_there":        "The PEER reset the connection: RST. Our socket is gone, without TIME-WAIT.",
+	"reset_after_fin":    "The PEER closed first: its FIN. It answered what we still sent with RST, as one does that does not wait for our close_notify. Our socket is gone, without TIME-WAIT.",
 	"reset_after_close":  "We closed first: our FIN. A reset ended the rest: the PEER answered with data that nobody was left to read, as a late close_notify does, or it sent RST. Our socket is gone, without TIME-WAIT.",
 	"fin_wait_2_expired": "We closed first: our FIN. The PEER acknowledged it and never sent its own; its end sits in CLOSE-WAIT. Ours stayed in FIN-WAIT-2 until the kernel gave it up.",
 	"gave_up":            "The PEER stopped answering, and our kernel gave the connection up.",

@@ -1,20 +1,22 @@
 package tcpwatch
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
 )
 
-// earlyFor is how long an observation waits for its connection to be accepted:
-// longer than the kernel sends SYN-ACKs.
+// earlyFor is how long an observation waits for its connection to be accepted,
+// unless [Options.HalfOpen] says otherwise: longer than the kernel sends SYN-ACKs.
 const earlyFor = followFor
 
 // earlyBook keeps what the sockops and packet tiers see of connections that are
 // not accepted yet. What is never claimed was an attempt that came to nothing, or
 // somebody else's connection.
 type earlyBook struct {
-	mu     sync.Mutex // protects what follows
+	after  time.Duration // constant; earlyFor, if 0
+	mu     sync.Mutex    // protects what follows
 	seen   map[tuple]*earlyFlow
 	order  []*earlyFlow // the oldest first
 	count  int          // observations in all
@@ -103,15 +105,17 @@ func (b *earlyBook) next() time.Time {
 	if len(b.order) == 0 {
 		return time.Time{}
 	}
-	return b.order[0].since.Add(earlyFor)
+	return b.order[0].since.Add(b.patience())
 }
+
+func (b *earlyBook) patience() time.Duration { return cmp.Or(b.after, earlyFor) }
 
 // expire drops what has waited long enough, and reports the attempts among it
 // that came to nothing.
 func (b *earlyBook) expire(w *Watcher, now time.Time) {
 	for {
 		b.mu.Lock()
-		if len(b.order) == 0 || b.order[0].since.Add(earlyFor).After(now) {
+		if len(b.order) == 0 || b.order[0].since.Add(b.patience()).After(now) {
 			b.mu.Unlock()
 			return
 		}
@@ -138,7 +142,8 @@ func (b *earlyBook) tally(s *Stats) {
 }
 
 // halfOpen tells whether all that was seen is a peer that began a handshake and
-// did not finish it. Attempt is then the number of SYN-ACKs that went out.
+// did not finish it, or reset it, as port scanners do. Attempt is then the number of
+// SYN-ACKs that went out.
 func (e *earlyFlow) halfOpen() (o Observation, is bool) {
 	synacks := 0
 	for i, s := range e.seen {
@@ -149,6 +154,7 @@ func (e *earlyFlow) halfOpen() (o Observation, is bool) {
 			}
 		case s.Kind == SawSYNACK && s.By == Us:
 			synacks++
+		case s.Kind == SawRST && s.By == Peer:
 		default:
 			return o, false
 		}

@@ -92,6 +92,23 @@ func (f *Flow) ID() ID {
 	return f.id
 }
 
+// Look tells what the connection's state says about its peer. It is to be called
+// before something is sent that the peer may answer with a reset: what came before
+// would be lost in it.
+func (f *Flow) Look() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conn == nil || f.sent(SawFIN, Peer) {
+		return
+	}
+	if info, err := Info(f.conn); err == nil {
+		f.see(&info, time.Now())
+	}
+}
+
 // HalfClosing is to be called right before our FIN is sent with CloseWrite. Who
 // was first is settled here: the peer's answer may come before CloseWrite returns.
 func (f *Flow) HalfClosing() {

@@ -215,7 +215,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 			c.server.Write([]byte("alert"))
 			c.await(t, SawRST, Peer)
 			c.close(t, false)
-		}, ResetThere, Peer, Peer, []tcpwire.State{tcpwire.CloseWait}},
+		}, ResetAfterFIN, Peer, Peer, []tcpwire.State{tcpwire.CloseWait}},
 		{"we close with unread bytes", func(t *testing.T, c watched) {
 			c.client.Write([]byte("data"))
 			waitReadable(t, c.server)

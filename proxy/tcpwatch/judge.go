@@ -110,13 +110,15 @@ func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 	switch {
 	case f.silent:
 		return GaveUp, Derived
+	case f.sent(SawRST, Peer) && f.sent(SawFIN, Peer) && f.first() == Peer:
+		return ResetAfterFIN, Derived
 	case f.sent(SawRST, Peer) && !f.sent(SawFIN, Us):
 		return ResetThere, Derived
 	case f.abort:
 		return AbortedHere, Derived
 	case f.unread:
 		return UnreadHere, Derived
-	case f.first() == Peer && f.sent(SawRST, Peer):
+	case f.first() == Peer && f.sent(SawRST, Peer): // it crossed our FIN
 		return ResetThere, Derived
 	case f.first() == Peer:
 		return ClosedThere, Inferred

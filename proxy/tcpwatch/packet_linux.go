@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopacket/gopacket/afpacket"
@@ -33,9 +34,9 @@ const (
 // packets is the tier that sees the segments themselves: SYN, SYN-ACK, FIN and
 // RST of our ports, of all interfaces of the network namespace.
 type packets struct {
-	watcher      *Watcher
-	listen, dial []uint16
-	loopback     int
+	watcher  *Watcher
+	ports    atomic.Pointer[watchedPorts]
+	loopback int
 
 	quit, done chan struct{}
 
@@ -45,8 +46,12 @@ type packets struct {
 	lostLast uint64 // how much was lost when it was closed
 }
 
+// watchedPorts are the local ports that are listened at, and the remote ones that
+// are dialed.
+type watchedPorts struct{ listen, dial []uint16 }
+
 func startPacket(w *Watcher, o Options) (tier, error) {
-	p := &packets{watcher: w, listen: o.Listen, dial: o.Dial, quit: make(chan struct{}), done: make(chan struct{})}
+	p := &packets{watcher: w, quit: make(chan struct{}), done: make(chan struct{})}
 	if lo, err := net.InterfaceByName("lo"); err == nil {
 		p.loopback = lo.Index
 	}
@@ -61,12 +66,18 @@ func startPacket(w *Watcher, o Options) (tier, error) {
 		p.handle.Close()
 		return nil, err
 	}
-	if err := p.filter(slices.Concat(p.listen, p.dial)); err != nil {
+	if err := p.look(o.Listen, o.Dial); err != nil {
 		p.handle.Close()
 		return nil, err
 	}
 	go p.run()
 	return p, nil
+}
+
+// look lets the segments of these ports through, and no others.
+func (p *packets) look(listen, dial []uint16) error {
+	p.ports.Store(&watchedPorts{slices.Clone(listen), slices.Clone(dial)})
+	return p.filter(slices.Concat(listen, dial))
 }
 
 func (p *packets) filter(ports []uint16) error {
@@ -152,10 +163,11 @@ func (p *packets) deliver(s *tcpwire.Segment, wall time.Time) {
 	default:
 		return
 	}
-	if slices.Contains(p.listen, s.Dst.Port()) || slices.Contains(p.dial, s.Src.Port()) {
+	at := p.ports.Load()
+	if slices.Contains(at.listen, s.Dst.Port()) || slices.Contains(at.dial, s.Src.Port()) {
 		p.witness(o, Peer)
 	}
-	if slices.Contains(p.listen, s.Src.Port()) || slices.Contains(p.dial, s.Dst.Port()) {
+	if slices.Contains(at.listen, s.Src.Port()) || slices.Contains(at.dial, s.Dst.Port()) {
 		p.witness(o, Us)
 	}
 }

@@ -2,6 +2,8 @@ package tcpwatch
 
 import (
 	"encoding/binary"
+	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -166,6 +168,8 @@ func TestHalfOpenAttemptsAreTold(t *testing.T) {
 		want int
 	}{
 		{"SYN answered twice", []Observation{o(SawSYN, Peer), o(SawSYNACK, Us), o(SawSYNACK, Us)}, 1},
+		{"SYN answered, and reset by the peer", []Observation{o(SawSYN, Peer), o(SawSYNACK, Us), o(SawSYNACK, Us), o(SawRST, Peer)}, 1},
+		{"SYN reset by us", []Observation{o(SawSYN, Peer), o(SawRST, Us)}, 0},
 		{"one that was established and not watched", []Observation{o(SawSYN, Peer), o(SawSYNACK, Us), o(SawEstablished, 0)}, 0},
 		{"our own dial", []Observation{o(SawSYN, Us)}, 0},
 	} {
@@ -223,5 +227,41 @@ func TestClaimedConnectionsLeaveNothing(t *testing.T) {
 	}
 	if len(b.order) > 2*maxEarlyGone || b.count != 1 {
 		t.Errorf("%d places for %d observations", len(b.order), b.count)
+	}
+}
+
+func TestPortsMayChange(t *testing.T) {
+	for _, tier := range []Source{Sockops, Packet} {
+		t.Run(tier.String(), func(t *testing.T) {
+			before, after := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+			w := startTier(t, tier, nil, addrPort(before.Addr()).Port())
+			if err := w.SetPorts([]uint16{addrPort(after.Addr()).Port()}, nil); err != nil {
+				t.Fatal(err)
+			}
+			old := watchAt(t, w, before)
+			c := watchAt(t, w, after)
+			for _, c := range []watched{c, old} {
+				c.client.Close()
+				drain(t, c.server)
+				c.close(t, false)
+				c.end(t)
+			}
+			if f := c.await(t, SawEstablished, 0); tier == Sockops && f.Source != Sockops {
+				t.Errorf("established by %v; told:\n%s", f.Source, c)
+			}
+			if f := c.await(t, SawFIN, Peer); f.Source != tier {
+				t.Errorf("FIN by %v; told:\n%s", f.Source, c)
+			}
+			for _, f := range old.all() {
+				if f.Source == tier {
+					t.Errorf("%v of the port before by %v", f.Kind, f.Source)
+				}
+			}
+		})
+	}
+	w := startT(t, sockOnly)
+	w.Close()
+	if err := w.SetPorts(nil, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }

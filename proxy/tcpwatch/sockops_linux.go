@@ -43,6 +43,7 @@ type sockops struct {
 	program *ebpf.Program
 	link    link.Link
 	reader  *ringbuf.Reader
+	looking map[uint16]bool // the ports; the watcher's lock protects it
 
 	quit chan struct{}
 	done chan struct{}
@@ -53,7 +54,7 @@ type sockops struct {
 }
 
 func startSockops(w *Watcher, o Options) (tier, error) {
-	s := &sockops{watcher: w, quit: make(chan struct{}), done: make(chan struct{})}
+	s := &sockops{watcher: w, looking: make(map[uint16]bool), quit: make(chan struct{}), done: make(chan struct{})}
 	if err := s.load(o.ring); err != nil {
 		s.free()
 		return nil, err
@@ -62,14 +63,34 @@ func startSockops(w *Watcher, o Options) (tier, error) {
 		s.free()
 		return nil, err
 	}
-	for _, p := range slices.Concat(o.Listen, o.Dial) {
-		if err := s.ports.Put(uint32(p), uint8(1)); err != nil {
-			s.free()
-			return nil, fmt.Errorf("port %d: %w", p, err)
-		}
+	if err := s.look(o.Listen, o.Dial); err != nil {
+		s.free()
+		return nil, err
 	}
 	go s.run()
 	return s, nil
+}
+
+// look has the program look at these ports alone.
+func (s *sockops) look(listen, dial []uint16) error {
+	ports := slices.Concat(listen, dial)
+	for _, p := range ports {
+		if err := s.ports.Put(uint32(p), uint8(1)); err != nil {
+			return fmt.Errorf("port %d: %w", p, err)
+		}
+	}
+	for p := range s.looking {
+		if !slices.Contains(ports, p) {
+			if err := s.ports.Delete(uint32(p)); err != nil {
+				return fmt.Errorf("port %d: %w", p, err)
+			}
+			delete(s.looking, p)
+		}
+	}
+	for _, p := range ports {
+		s.looking[p] = true
+	}
+	return nil
 }
 
 // load makes the maps, loads the program and attaches it to our control group.

@@ -22,6 +22,10 @@ const (
 	UnreadHere
 	// ResetThere: the peer reset the connection while we had it open.
 	ResetThere
+	// ResetAfterFIN: the peer sent the first FIN, and reset when more came from us.
+	// Who closes without waiting for our close_notify, as many clients do, answers
+	// it so; one that closed in the middle of an answer does, too.
+	ResetAfterFIN
 	// ResetAfterClose: a reset ended it after our close. The usual cause is
 	// harmless: the peer answers our FIN with data that nobody is left to read,
 	// such as its close_notify, and our own kernel resets. A reset by the peer
@@ -48,6 +52,7 @@ var verdicts = [...]struct{ name, words string }{
 	AbortedHere:     {"aborted_here", "we reset the connection"},
 	UnreadHere:      {"unread_here", "we closed with unread bytes, so the kernel sent RST instead of FIN"},
 	ResetThere:      {"reset_there", "the peer reset the connection"},
+	ResetAfterFIN:   {"reset_after_fin", "the peer closed first, and answered what we still sent with a reset, as one does that does not wait for close_notify"},
 	ResetAfterClose: {"reset_after_close", "a reset ended it after our close: the peer answered our FIN with data, as a late close_notify does, or reset it"},
 	FinWait2Expired: {"fin_wait_2_expired", "the peer acknowledged our FIN but never closed: it sits in CLOSE-WAIT"},
 	GaveUp:          {"gave_up", "the peer stopped answering"},

@@ -30,6 +30,10 @@ type Options struct {
 	// counters are read. If 0, once a second; if negative, never.
 	Gauge time.Duration
 
+	// HalfOpen is how long a peer may take to complete a handshake it began. If 0,
+	// 130 s, by when the kernel has given it up.
+	HalfOpen time.Duration
+
 	// MaxPending bounds how many closed connections are followed, and how many
 	// observations of connections not yet accepted are kept. If 0, 65536.
 	MaxPending int
@@ -135,8 +139,9 @@ func (m Missing) String() string { return fmt.Sprintf("%s: %v; needs %s", m.Tier
 // tier is one of the ways to see more than the sock tier does. It calls
 // [Watcher.witness].
 type tier interface {
-	count(*Stats) // what it lost
-	close() error // waits for its goroutine
+	look(listen, dial []uint16) error // at these ports, and no others
+	count(*Stats)                     // what it lost
+	close() error                     // waits for its goroutine
 }
 
 // tuple is a four-tuple without zones, IPv4-mapped addresses as IPv4.
@@ -157,6 +162,7 @@ func Start(o Options) (*Watcher, error) {
 		done:  make(chan struct{}),
 		flows: make(map[uint64]*Flow), byCookie: make(map[uint64]*Flow), byTuple: make(map[tuple]*Flow),
 		tiers: []Source{Sock},
+		early: earlyBook{after: o.HalfOpen},
 	}
 	if w.gauge == 0 {
 		w.gauge = defaultGauge
@@ -204,6 +210,23 @@ func contains(tiers []Source, t Source) bool {
 // Tiers returns the tiers at work, and those that are not with what they need.
 // Tiers that were not asked for are in neither.
 func (w *Watcher) Tiers() (active []Source, missing []Missing) { return w.tiers, w.missing }
+
+// SetPorts changes the ports of [Options.Listen] and [Options.Dial]. If one of the
+// tiers cannot look at the new ones, it says why, and the others do.
+func (w *Watcher) SetPorts(listen, dial []uint16) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return errClosed
+	}
+	var errs []error
+	for i, t := range w.higher {
+		if err := t.look(listen, dial); err != nil {
+			errs = append(errs, fmt.Errorf("tier %s: %w", w.tiers[i+1], err)) // the first is sock
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Stats returns the counters.
 func (w *Watcher) Stats() Stats {
