@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"proxy/event":     {"proxy/tcpwire", "proxy/tlswire"},
 	"proxy/sink":      {"proxy/event"},
 	"proxy/sockopt":   {},
+	"proxy/tcptest":   {"proxy/tcpwire"},
 	"proxy/tcpwatch":  {"proxy/tcpwire"},
 	"proxy/tcpwire":   {},
 	"proxy/tlswire":   {},

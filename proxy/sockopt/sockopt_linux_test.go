@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -347,6 +349,58 @@ func TestRefusalsNameTheCapability(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// childIsNobody marks the process that runs a test without any privilege.
+const childIsNobody = "SOCKOPT_TEST_NOBODY"
+
+// TestNobodyIsToldWhatIsMissing asks for everything that takes a privilege in a
+// process that has none.
+func TestNobodyIsToldWhatIsMissing(t *testing.T) {
+	if os.Getenv(childIsNobody) == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), childIsNobody+"=1")
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if os.Geteuid() != 0 {
+			t.Skip("needs root, to become nobody")
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("as nobody: %v\n%s", err, out)
+		}
+		return
+	}
+	o := Options{Mark: 1, Transparent: true, Congestion: restrictedCongestion(t), FreeBind: true, TTL: 33, Linger2: 5}
+	want := map[string]string{"SO_MARK": needAdminRaw, "IP_TRANSPARENT": needAdminRaw}
+	if o.Congestion != "" {
+		want["TCP_CONGESTION"] = needAdmin
+	}
+	_, listener := listen(t, "tcp", "127.0.0.1:0", o)
+	upstream, err := Check("tcp", Upstream, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, settings := range []map[string]Setting{listener, byName(upstream)} {
+		for name, s := range settings {
+			need, refused := want[name]
+			if errors.Is(s.Err, unix.EPERM) != refused || s.Need != need {
+				t.Errorf("%v: refused %v, needs %q; want %v, %q", s, s.Err, s.Need, refused, need)
+			}
+			if refused && !strings.Contains(s.String(), "needs "+need) {
+				t.Errorf("%q does not say what it needs", s)
+			}
+		}
+		if settings["IP_TTL"].Effective != "33" {
+			t.Errorf("%v: what is allowed is to work all the same", settings["IP_TTL"])
+		}
+	}
+	for key, o := range map[string]Options{"mark": {Mark: 1, Strict: true}, "transparent": {Transparent: true, Strict: true}} {
+		_, err := Dialer(o, time.Second).DialContext(t.Context(), "tcp", "127.0.0.1:1")
+		var refused *OptionError
+		if !errors.As(err, &refused) || refused.Setting.Key != key || !strings.Contains(err.Error(), needAdminRaw) {
+			t.Errorf("strict %s: %v, want an OptionError that names %s", key, err, needAdminRaw)
+		}
 	}
 }
 

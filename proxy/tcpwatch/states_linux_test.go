@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mtlsproxy/proxy/tcptest"
 	"mtlsproxy/proxy/tcpwire"
 )
 
@@ -32,17 +32,17 @@ func watchTUN(t *testing.T, w *Watcher, ln *net.TCPListener) watched {
 }
 
 // tunTest gives a listener on a TUN network and a watcher with the packet tier.
-func tunTest(t *testing.T) (n *tun, ln *net.TCPListener, w *Watcher) {
-	n = openTUN(t)
+func tunTest(t *testing.T) (n *tcptest.TUN, ln *net.TCPListener, w *Watcher) {
+	n = tcptest.OpenTUN(t)
 	ln = listen(t, "10.9.0.1:0")
 	return n, ln, startTier(t, Packet, nil, addrPort(ln.Addr()).Port())
 }
 
 func TestMissingTiersAreNamed(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
-	up(t, "lo", netip.MustParseAddr("127.0.0.1"))
+
 	w := startT(t, Options{})
 	active, missing := w.Tiers()
 	if len(missing) != 1 || missing[0].Tier != Sockops || !errors.Is(missing[0].Err, fs.ErrPermission) || !strings.Contains(missing[0].String(), "CAP_BPF") {
@@ -62,19 +62,19 @@ func TestMissingTiersAreNamed(t *testing.T) {
 }
 
 func TestSYNACKIsSentAgain(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
 	n, ln, w := tunTest(t)
-	p := n.peer(1001, ln.Addr(), 1_000_000)
-	p.send(tcpwire.SYN)
-	p.await(tcpwire.SYN | tcpwire.ACK)
-	p.await(tcpwire.SYN | tcpwire.ACK) // a second later
+	p := n.Peer(1001, ln.Addr(), 1_000_000)
+	p.Send(tcpwire.SYN)
+	p.Await(tcpwire.SYN | tcpwire.ACK)
+	p.Await(tcpwire.SYN | tcpwire.ACK) // a second later
 	s, err := SurveyPorts(addrPort(ln.Addr()).Port())
 	if err != nil || s.Accepted.Count[tcpwire.SynReceived] != 1 || s.finding("handshakes_stuck", false) == nil {
 		t.Errorf("survey: %v, %+v, want a handshake that does not finish", err, s)
 	}
-	p.send(tcpwire.ACK)
+	p.Send(tcpwire.ACK)
 	c := watchTUN(t, w, ln)
 	c.await(t, SawEstablished, 0)
 	var synacks []Fact
@@ -95,58 +95,58 @@ func TestSYNACKIsSentAgain(t *testing.T) {
 }
 
 func TestBothCloseAtOnce(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
 	n, ln, w := tunTest(t)
-	p := n.peer(1002, ln.Addr(), 1)
-	p.connect()
+	p := n.Peer(1002, ln.Addr(), 1)
+	p.Connect()
 	c := watchTUN(t, w, ln)
-	old := p.ack
+	old := p.Ack
 	c.close(t, false)
-	p.await(tcpwire.FIN)
-	after := p.ack
-	p.ack = old // our FIN has not reached it, when it sends its own
-	p.send(tcpwire.FIN | tcpwire.ACK)
+	p.Await(tcpwire.FIN)
+	after := p.Ack
+	p.Ack = old // our FIN has not reached it, when it sends its own
+	p.Send(tcpwire.FIN | tcpwire.ACK)
 	c.awaitState(t, tcpwire.Closing)
-	p.ack = after
-	p.send(tcpwire.ACK)
+	p.Ack = after
+	p.Send(tcpwire.ACK)
 	if end := c.end(t); end.Verdict != ClosedByBoth || end.FirstBy != Us || end.To != tcpwire.TimeWait {
 		t.Errorf("got %v, first %v; told:\n%s", end.Verdict, end.FirstBy, c)
 	}
 }
 
 func TestLastACKIsWithheld(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
 	n, ln, w := tunTest(t)
-	p := n.peer(1003, ln.Addr(), 1)
-	p.connect()
+	p := n.Peer(1003, ln.Addr(), 1)
+	p.Connect()
 	c := watchTUN(t, w, ln)
-	p.send(tcpwire.FIN | tcpwire.ACK)
+	p.Send(tcpwire.FIN | tcpwire.ACK)
 	c.await(t, SawFIN, Peer)
 	drain(t, c.server)
 	c.close(t, false)
-	p.await(tcpwire.FIN)
+	p.Await(tcpwire.FIN)
 	c.awaitState(t, tcpwire.LastAck)
-	p.send(tcpwire.ACK)
+	p.Send(tcpwire.ACK)
 	if end := c.end(t); end.Verdict != ClosedThere || end.FirstBy != Peer {
 		t.Errorf("got %v, first %v; told:\n%s", end.Verdict, end.FirstBy, c)
 	}
 }
 
 func TestPeerThatVanishesAfterOurClose(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
-	n := openTUN(t)
+	n := tcptest.OpenTUN(t)
 	ln := listen(t, "10.9.0.1:0", func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 1200)
 	})
 	w := startT(t, sockOnly)
-	p := n.peer(1004, ln.Addr(), 1)
-	p.connect()
+	p := n.Peer(1004, ln.Addr(), 1)
+	p.Connect()
 	c := watchTUN(t, w, ln)
 	c.close(t, false) // and nobody acknowledges the FIN
 	awaitSurvey(t, func(s *Survey) bool { return s.finding("peer_vanished", false) != nil }, addrPort(ln.Addr()).Port())
@@ -156,16 +156,16 @@ func TestPeerThatVanishesAfterOurClose(t *testing.T) {
 }
 
 func TestPeerThatVanishesWhileOpen(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
-	n := openTUN(t)
+	n := tcptest.OpenTUN(t)
 	ln := listen(t, "10.9.0.1:0", func(fd int) error {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 600)
 	})
 	w := startT(t, sockOnly)
-	p := n.peer(1007, ln.Addr(), 1)
-	p.connect()
+	p := n.Peer(1007, ln.Addr(), 1)
+	p.Connect()
 	c := watchTUN(t, w, ln)
 	if _, err := c.server.Write([]byte("is anybody there?")); err != nil {
 		t.Fatal(err)
@@ -178,13 +178,13 @@ func TestPeerThatVanishesWhileOpen(t *testing.T) {
 }
 
 func TestSYNCookie(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
-	sysctl(t, "net.ipv4.tcp_syncookies", "2")
+	tcptest.Sysctl(t, "net.ipv4.tcp_syncookies", "2")
 	n, ln, w := tunTest(t)
-	p := n.peer(1005, ln.Addr(), 77)
-	p.connect()
+	p := n.Peer(1005, ln.Addr(), 77)
+	p.Connect()
 	server := accept(t, ln)
 	snap, err := Open(server)
 	if err != nil || !errors.Is(snap.SYNMissing, ErrNoSYN) {
@@ -204,11 +204,11 @@ func TestSYNCookie(t *testing.T) {
 }
 
 func TestSYNQueueOverflows(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
-	sysctl(t, "net.ipv4.tcp_syncookies", "0")
-	n := openTUN(t)
+	tcptest.Sysctl(t, "net.ipv4.tcp_syncookies", "0")
+	n := tcptest.OpenTUN(t)
 	ln := listen(t, "10.9.0.1:0")
 	raw, err := ln.SyscallConn()
 	if err != nil {
@@ -222,8 +222,8 @@ func TestSYNQueueOverflows(t *testing.T) {
 		t.Skip(err)
 	}
 	for i := range 12 {
-		p := n.peer(uint16(2000+i), ln.Addr(), uint32(i))
-		p.send(tcpwire.SYN)
+		p := n.Peer(uint16(2000+i), ln.Addr(), uint32(i))
+		p.Send(tcpwire.SYN)
 	}
 	s := awaitSurvey(t, func(s *Survey) bool { return s.Accepted.Count[tcpwire.SynReceived] >= 4 }, addrPort(ln.Addr()).Port())
 	if got := s.Accepted.Count[tcpwire.SynReceived]; got > 6 || s.Listeners[0].Pending != got {
@@ -241,7 +241,7 @@ func TestSYNQueueOverflows(t *testing.T) {
 	w.early.expire(w, time.Now().Add(earlyFor))
 	answered := 0
 	for _, o := range heard {
-		if o.Kind != SawHalfOpen || o.ID.Local.Addr() != tunOurs {
+		if o.Kind != SawHalfOpen || o.ID.Local.Addr() != tcptest.Ours {
 			t.Errorf("heard %+v", o)
 		}
 		if o.Attempt > 0 {
@@ -254,22 +254,22 @@ func TestSYNQueueOverflows(t *testing.T) {
 }
 
 func TestTimeWaitIsReused(t *testing.T) {
-	if !isolate(t) {
+	if !tcptest.Isolate(t) {
 		return
 	}
 	n, ln, w := tunTest(t)
 	d := openDiagT(t)
-	p := n.peer(1006, ln.Addr(), 1000)
-	p.connect()
+	p := n.Peer(1006, ln.Addr(), 1000)
+	p.Connect()
 	c := watchTUN(t, w, ln)
 	c.close(t, false)
-	p.await(tcpwire.FIN)
-	p.send(tcpwire.FIN | tcpwire.ACK)
+	p.Await(tcpwire.FIN)
+	p.Send(tcpwire.FIN | tcpwire.ACK)
 	if end := c.end(t); end.Verdict != ClosedHere {
 		t.Fatalf("got %v; told:\n%s", end.Verdict, c)
 	}
-	again := n.peer(1006, ln.Addr(), p.seq+1_000_000)
-	again.connect()
+	again := n.Peer(1006, ln.Addr(), p.Seq+1_000_000)
+	again.Connect()
 	next := watchTUN(t, w, ln)
 	if next.flow.ID().Cookie == c.flow.ID().Cookie {
 		t.Error("a later connection has the same cookie")
@@ -280,7 +280,7 @@ func TestTimeWaitIsReused(t *testing.T) {
 	if !w.recycled(c.flow.ID()) {
 		t.Error("that the four-tuple has a new owner is not seen")
 	}
-	if f := next.await(t, SawSYN, Peer); f.Segment == nil || f.Segment.Seq != p.seq+1_000_000 {
+	if f := next.await(t, SawSYN, Peer); f.Segment == nil || f.Segment.Seq != p.Seq+1_000_000 {
 		t.Errorf("the later one's SYN: %+v", f)
 	}
 }
