@@ -98,7 +98,12 @@ type Finding struct {
 	Title    string    // "our half-close leak"
 	Meaning  string    // a sentence or two
 	Advice   string    // what to change
-	Settings []Setting // the settings named in it, as they are now
+	Settings []Setting // the settings of the kernel named in it, as they are now
+
+	// Keys are the settings of the proxy that matter, such as
+	// "listener.timeouts.half_close" or "upstream.dial_timeout": below which
+	// listener or upstream they stand is for the reader to say.
+	Keys []string
 }
 
 // Setting is a setting of the kernel and its present value.
@@ -120,6 +125,8 @@ type advice struct {
 	dialed   string // the advice for the dialed side, where it differs
 	settings []string
 	dialing  []string // more settings, for the dialed side
+	keys     []string // of the proxy
+	dialKeys []string // for the dialed side, where they differ
 }
 
 var adviceFor = [...]advice{
@@ -128,6 +135,7 @@ var adviceFor = [...]advice{
 		title:   "our half-close leak",
 		meaning: "we sent FIN, the peer acknowledged it and sent none, and a process of ours still holds the socket open. The kernel never ends this state while the socket is open",
 		advice:  "close what is half-closed after a while: timeouts.half_close of the listener",
+		keys:    []string{"listener.timeouts.half_close"},
 	},
 	HalfCloseKept: {
 		id: "half_close_kept", state: tcpwire.FinWait2, much: 100, old: 2 * time.Minute,
@@ -137,6 +145,7 @@ var adviceFor = [...]advice{
 		settings: []string{
 			"net.ipv4.tcp_keepalive_time",
 		},
+		keys: []string{"listener.timeouts.half_close"},
 	},
 	ClientInCloseWait: {
 		id: "client_in_close_wait", state: tcpwire.FinWait2, much: 1000,
@@ -145,6 +154,7 @@ var adviceFor = [...]advice{
 		advice:   "lower socket.linger2 of the listener, and tell the owners of these clients",
 		dialed:   "tell the owner of the upstream, or lower net.ipv4.tcp_fin_timeout",
 		settings: []string{"net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_max_tw_buckets"},
+		keys:     []string{"listener.socket.linger2"}, dialKeys: []string{"upstream.socket.linger"},
 	},
 	FinWait2Long: {
 		id: "fin_wait_2_long", state: tcpwire.FinWait2, much: 100,
@@ -152,6 +162,7 @@ var adviceFor = [...]advice{
 		meaning:  "we closed, the peer does not, and the time set for this is above 60 s: for the part above, the kernel keeps a whole socket of some 2.4 KB in place of 256 bytes",
 		advice:   "lower socket.linger2 of the listener to 60s or less",
 		settings: []string{"net.ipv4.tcp_fin_timeout"},
+		keys:     []string{"listener.socket.linger2"},
 	},
 	PeerVanished: {
 		id: "peer_vanished", state: tcpwire.FinWait1, much: 100,
@@ -159,6 +170,7 @@ var adviceFor = [...]advice{
 		meaning:  "our FIN is sent again and again and nobody answers: the peer, or the way to it, is gone",
 		advice:   "set socket.user_timeout, or lower net.ipv4.tcp_orphan_retries",
 		settings: []string{"net.ipv4.tcp_orphan_retries", "net.ipv4.tcp_retries2", "net.ipv4.tcp_max_orphans"},
+		keys:     []string{"listener.socket.user_timeout"}, dialKeys: []string{"upstream.socket.user_timeout"},
 	},
 	WindowClosed: {
 		id: "window_closed", state: tcpwire.FinWait1, much: 100, old: time.Minute,
@@ -166,18 +178,21 @@ var adviceFor = [...]advice{
 		meaning:  "the peer is alive but its window is closed; what we wrote, and our FIN behind it, cannot leave",
 		advice:   "set socket.user_timeout, so that the kernel gives up",
 		settings: []string{"net.ipv4.tcp_orphan_retries"},
+		keys:     []string{"listener.socket.user_timeout"}, dialKeys: []string{"upstream.socket.user_timeout"},
 	},
 	CloseWaitUnread: {
 		id: "close_wait_unread", state: tcpwire.CloseWait, much: 100, old: time.Minute,
 		title:   "we do not read to the end",
 		meaning: "the peer closed, and what it sent, or its FIN, waits unread: our reader is stuck behind the other side",
 		advice:  "see whether the other side takes the data; timeouts.idle bounds how long it may not",
+		keys:    []string{"listener.timeouts.idle"},
 	},
 	CloseWaitDrained: {
 		id: "close_wait_drained", state: tcpwire.CloseWait, much: 100, old: time.Minute,
 		title:   "we do not close",
 		meaning: "the peer closed, we have read everything, and the socket is still open: the other direction is still in use, or the close was forgotten",
 		advice:  "timeouts.half_close of the listener bounds how long the other direction may go on; what is older is a fault of the program that holds it",
+		keys:    []string{"listener.timeouts.half_close"},
 	},
 	Crossing: {
 		id: "closing", state: tcpwire.Closing, much: 100,
@@ -206,6 +221,7 @@ var adviceFor = [...]advice{
 		title:   "waiting for the first byte",
 		meaning: "the handshake is under way, or complete and held back by TCP_DEFER_ACCEPT until data comes. It is not a SYN flood",
 		advice:  "if it is unwanted, set socket.defer_accept to 0s",
+		keys:    []string{"listener.socket.defer_accept"},
 	},
 	AcceptQueueFull: {
 		id: "accept_queue", state: tcpwire.Listen, much: 1,
@@ -213,6 +229,7 @@ var adviceFor = [...]advice{
 		meaning:  "connections come faster than they are accepted; when the queue is full the kernel drops what completes the handshake, and clients wait for seconds",
 		advice:   "raise socket.backlog and net.core.somaxconn, see whether limits.on_limit: wait holds them back, and whether the process has the CPU it needs",
 		settings: []string{"net.core.somaxconn"},
+		keys:     []string{"listener.socket.backlog", "listener.limits.on_limit", "listener.limits.max_connections"},
 	},
 	WaitingForAccept: {
 		id: "waiting_for_accept", state: tcpwire.Established, least: 10, much: 1000, old: time.Second,
@@ -220,6 +237,7 @@ var adviceFor = [...]advice{
 		meaning:  "the handshake is complete, and no process has taken the connection yet",
 		advice:   "see whether the process runs, and whether limits.on_limit: wait holds them back",
 		settings: []string{"net.core.somaxconn"},
+		keys:     []string{"listener.limits.on_limit", "listener.limits.max_connections"},
 	},
 	DialPending: {
 		id: "dial_pending", state: tcpwire.SynSent, much: 10,
@@ -227,6 +245,7 @@ var adviceFor = [...]advice{
 		meaning:  "our SYN was not answered: the upstream's queue is full, or nothing lets the segment through",
 		advice:   "look at the upstream's accept queue; dial_timeout of the upstream bounds the wait",
 		settings: []string{"net.ipv4.tcp_syn_retries"},
+		dialKeys: []string{"upstream.dial_timeout"},
 	},
 }
 
@@ -248,8 +267,12 @@ func (s *Survey) diagnose() {
 		f := Finding{
 			ID: a.id, State: a.state, Group: *g, Title: a.title, Meaning: a.meaning, Advice: a.advice,
 			Urgent: a.much > 0 && g.Count >= a.much || a.old > 0 && g.Oldest >= a.old,
+			Keys:   a.keys,
 		}
 		if g.Dialed {
+			if a.dialKeys != nil {
+				f.Keys = a.dialKeys
+			}
 			if a.dialed != "" {
 				f.Advice = a.dialed
 			}

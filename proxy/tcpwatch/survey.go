@@ -64,7 +64,17 @@ type Group struct {
 	Peers  []Holder // those with most first, at most maxTop
 	Others int      // sockets of other peers
 
+	// Ports are those of the listeners, or of what was dialed, by number.
+	Ports []PortCount
+
 	byPeer map[netip.Addr]int
+	byPort map[uint16]int
+}
+
+// PortCount is a port and how many of the sockets are at it.
+type PortCount struct {
+	Port  uint16
+	Count int
 }
 
 // Holder is a peer address and how many of the sockets are with it.
@@ -89,7 +99,7 @@ const (
 // SurveyPorts looks at all sockets of the ports, once. It dumps the kernel's
 // table ([Dump]): call it every second at most.
 func SurveyPorts(ports ...uint16) (*Survey, error) {
-	s := &Survey{Time: time.Now(), Ports: ports, Settings: ReadSysctls(), groups: make(map[groupKey]*Group), shaking: make(map[uint16]int)}
+	s := newSurvey(ports)
 	for _, port := range ports {
 		for _, f := range []Filter{{LocalPort: port, Info: true}, {RemotePort: port, Info: true}} {
 			dialed := f.RemotePort != 0
@@ -140,7 +150,7 @@ func (s *Survey) add(k *Socket, dialed bool) {
 	key := groupKey{rule, dialed}
 	g := s.groups[key]
 	if g == nil {
-		g = &Group{Rule: rule, Dialed: dialed, byPeer: make(map[netip.Addr]int)}
+		g = &Group{Rule: rule, Dialed: dialed, byPeer: make(map[netip.Addr]int), byPort: make(map[uint16]int)}
 		s.groups[key] = g
 	}
 	g.add(k, age)
@@ -148,6 +158,11 @@ func (s *Survey) add(k *Socket, dialed bool) {
 
 func (g *Group) add(k *Socket, age time.Duration) {
 	g.Count++
+	if g.Dialed {
+		g.byPort[k.Remote.Port()]++
+	} else {
+		g.byPort[k.Local.Port()]++
+	}
 	g.Oldest = max(g.Oldest, age)
 	g.Unread += uint64(k.ReceiveQueue)
 	g.Unsent += uint64(k.SendQueue)
@@ -204,5 +219,9 @@ func (g *Group) rank() {
 		named += h.Count
 	}
 	g.Others = g.Count - named
-	g.byPeer = nil
+	for port, n := range g.byPort {
+		g.Ports = append(g.Ports, PortCount{port, n})
+	}
+	slices.SortFunc(g.Ports, func(a, b PortCount) int { return cmp.Compare(a.Port, b.Port) })
+	g.byPeer, g.byPort = nil, nil
 }
