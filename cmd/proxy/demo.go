@@ -152,7 +152,8 @@ func (d *demo) start() error {
 		log.close()
 		return err
 	}
-	d.svc = &service{loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...)}
+	d.svc = &service{loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...), sockets: d.door.sockets}
+	d.svc.sockets.use(loaded, p)
 	d.address = listeners[0].Addr().String()
 	ready := d.svc.ready(p, listeners)
 	// Two doors: one that is found without being told where, and one of its own

@@ -14,10 +14,12 @@ import (
 	"mtlsproxy/proxy/event"
 )
 
-// door is the operator's way to a running instance: the journals it keeps, and
-// the unix sockets on which `proxy explain` and `proxy conns` ask for them.
+// door is the operator's way to a running instance: the journals it keeps, how
+// its sockets stand, and the unix sockets on which `proxy explain`, `proxy conns`
+// and `proxy sockets` ask for that.
 type door struct {
 	journals *admin.Journals // nil where no finished connection is kept
+	sockets  *ownSockets
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -26,9 +28,9 @@ type door struct {
 // newDoor returns a door that is still closed, and keeps journals from now on.
 func newDoor(i *configs.Inspect) *door {
 	if i.RingConnections == 0 {
-		return &door{}
+		return &door{sockets: newOwnSockets()}
 	}
-	return &door{journals: admin.NewJournals(admin.JournalsOptions{
+	return &door{sockets: newOwnSockets(), journals: admin.NewJournals(admin.JournalsOptions{
 		Ring: i.RingConnections, Size: int64(i.RingSize), Failed: i.KeepFailed,
 	})}
 }
@@ -58,9 +60,6 @@ func adminSockets(a *configs.Admin) []admin.Socket {
 func (d *door) open(sockets []admin.Socket, info func() admin.Info, log event.Sink) error {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
-	if d.journals == nil {
-		return nil
-	}
 	var open []net.Listener
 	for _, s := range sockets {
 		ln, err := admin.Listen(s)
@@ -82,7 +81,7 @@ func (d *door) open(sockets []admin.Socket, info func() admin.Info, log event.Si
 		return exitWith(code, fmt.Errorf("opening the admin socket: %w", err))
 	}
 	for _, ln := range open {
-		d.wg.Go(func() { _ = admin.Serve(ctx, ln, admin.API{Journals: d.journals, Info: info}) })
+		d.wg.Go(func() { _ = admin.Serve(ctx, ln, admin.API{Journals: d.journals, Info: info, Sockets: d.sockets.look}) })
 	}
 	return nil
 }

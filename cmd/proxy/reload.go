@@ -54,6 +54,7 @@ func (svc *service) reload(trigger string) *plan {
 		return nil
 	}
 	svc.loaded, svc.plan = loaded, p
+	svc.sockets.use(loaded, p)
 	svc.log.apply(&loaded.Config.Logging)
 	for _, body := range p.news {
 		svc.log.Emit(processEvent(body))

@@ -70,7 +70,8 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 	if err != nil {
 		return err
 	}
-	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...)}
+	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...), sockets: door.sockets}
+	svc.sockets.use(loaded, p)
 	defer func() { svc.plan.unwatchTCP(0) }()
 	signals := heedSignals() // before ready is told: who reads it may signal at once
 	defer signal.Stop(signals)
@@ -259,11 +260,12 @@ func processEvent(body event.Body) event.Event { return event.Event{Time: time.N
 
 // service is a running proxy.
 type service struct {
-	src    configs.Source
-	loaded *configs.Loaded
-	plan   *plan
-	log    *logOutput
-	server *proxy.Server
+	src     configs.Source
+	loaded  *configs.Loaded
+	plan    *plan
+	log     *logOutput
+	server  *proxy.Server
+	sockets *ownSockets
 }
 
 func (svc *service) ready(p *plan, listeners []*proxy.Listener) event.ProxyReady {

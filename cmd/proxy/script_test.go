@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	get ADDR CA [CERT KEY]   makes a request over TLS; stdout is the answer. With !, it must fail; stderr says why
 //	hold NAME ADDR CA CERT KEY   opens a connection through to the upstream and keeps it
 //	release NAME             ends it: sends a line, ends its half, expects the line back
+//	neglect NAME ADDR CA CERT KEY   makes a request, reads the answer to its end, and never closes
 //	send ADDR TEXT           sends bytes without TLS; stdout is what comes back until the proxy closes
 //	knock ADDR               connects and closes at once
 //	crowd NAME ADDR N        opens so many connections that say nothing
@@ -76,7 +77,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"proxy": scriptProxy, "start": scriptStart, "signal": scriptSignal, "ends": scriptEnds, "await": scriptAwait,
 			"certs": scriptCerts, "get": scriptGet, "hold": scriptHold, "release": scriptRelease, "occupy": scriptOccupy,
-			"send": scriptSend, "knock": scriptKnock,
+			"neglect": scriptNeglect, "send": scriptSend, "knock": scriptKnock,
 			"crowd": scriptCrowd, "disperse": scriptDisperse,
 		},
 	})
@@ -301,6 +302,30 @@ func scriptHold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	of(ts).held[args[0]] = conn
 	exchange(ts, conn, "through to the upstream\n")
+}
+
+// scriptNeglect leaves a connection as a program does that forgets to close: in
+// CLOSE-WAIT, until the script's end.
+func scriptNeglect(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 5)
+	conn, err := dial(ts, args[1:])
+	ts.Check(err)
+	of(ts).held[args[0]] = conn
+	_, err = io.WriteString(conn, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+	ts.Check(err)
+	_, err = io.ReadAll(conn)
+	ts.Check(err)
+	_, err = io.ReadAll(conn.NetConn()) // the FIN comes behind close_notify
+	ts.Check(err)
+	// Acknowledge the FIN now and not 40 ms later, so that the other end's state
+	// is the same each time. It is Linux's alone, as is what this is needed for.
+	const quickACK = 12 // TCP_QUICKACK, include/uapi/linux/tcp.h
+	raw, err := conn.NetConn().(*net.TCPConn).SyscallConn()
+	ts.Check(err)
+	ts.Check(raw.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, quickACK, 1)
+	}))
+	ts.Check(err)
 }
 
 // exchange sends a line that must come back.

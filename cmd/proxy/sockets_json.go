@@ -4,82 +4,42 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
+	"mtlsproxy/proxy/admin"
 	"mtlsproxy/proxy/tcpwatch"
 )
 
-// The document that proxy sockets -o json writes.
-type (
-	socketsDocument struct {
-		Time      time.Time         `json:"time"`
-		Ports     []uint16          `json:"ports"`
-		Listeners []socketsListener `json:"listeners"`
-		States    []socketsState    `json:"states"`
-		Findings  []socketsFinding  `json:"findings"`
-	}
-	socketsListener struct {
-		Address    netip.AddrPort `json:"address"`
-		Queue      int            `json:"accept_queue"`
-		Backlog    int            `json:"backlog"`
-		SYNQueue   int            `json:"syn_queue"`
-		SYNBacklog string         `json:"syn_backlog"`
-		UID        uint32         `json:"uid"`
-	}
-	socketsState struct {
-		State          string  `json:"state"`
-		Accepted       int     `json:"accepted"`
-		Dialed         int     `json:"dialed"`
-		AcceptedOldest float64 `json:"accepted_oldest_ms,omitempty"`
-		DialedOldest   float64 `json:"dialed_oldest_ms,omitempty"`
-	}
-	socketsFinding struct {
-		ID       string            `json:"id"`
-		Urgent   bool              `json:"urgent"`
-		State    string            `json:"state"`
-		Side     string            `json:"side"`
-		Count    int               `json:"count"`
-		OldestMS float64           `json:"oldest_ms,omitempty"`
-		Title    string            `json:"title"`
-		Meaning  string            `json:"meaning"`
-		Advice   string            `json:"advice"`
-		Settings map[string]string `json:"settings,omitempty"`
-		Peers    []socketsPeer     `json:"peers,omitempty"`
-		Others   int               `json:"other_peers_sockets,omitempty"`
-	}
-	socketsPeer struct {
-		Address netip.Addr `json:"address"`
-		Count   int        `json:"count"`
-	}
-)
-
-func surveyDocument(s *tcpwatch.Survey) socketsDocument {
-	d := socketsDocument{
-		Time: s.Time, Ports: s.Ports,
-		Listeners: []socketsListener{}, Findings: []socketsFinding{},
+// socketsOf writes a survey as the document that people and programs read.
+func socketsOf(s *tcpwatch.Survey) *admin.Sockets {
+	d := &admin.Sockets{
+		Time: admin.Time{Time: s.Time}, Ports: s.Ports,
+		Listeners: []admin.SocketListener{}, Findings: []admin.SocketFinding{},
 	}
 	for _, l := range s.Listeners {
-		d.Listeners = append(d.Listeners, socketsListener{
+		d.Listeners = append(d.Listeners, admin.SocketListener{
 			Address: l.Local, Queue: l.Queue.Length, Backlog: l.Queue.Backlog, SYNQueue: l.Pending, SYNBacklog: synBacklog(s), UID: l.UID,
 		})
 	}
 	for _, state := range tcpwatch.RFCStates {
-		d.States = append(d.States, socketsState{
+		d.States = append(d.States, admin.SocketState{
 			State: state.String(), Accepted: s.Accepted.Count[state], Dialed: s.Dialed.Count[state],
 			AcceptedOldest: inMS(s.Accepted.Oldest[state]), DialedOldest: inMS(s.Dialed.Oldest[state]),
 		})
 	}
-	for _, f := range s.Findings {
-		d.Findings = append(d.Findings, findingDocument(&f))
+	for i := range s.Findings {
+		d.Findings = append(d.Findings, findingOf(&s.Findings[i]))
 	}
 	return d
 }
 
-func findingDocument(f *tcpwatch.Finding) socketsFinding {
-	d := socketsFinding{
-		ID: f.ID, Urgent: f.Urgent, State: f.State.String(), Side: sideOf(f), Count: f.Group.Count, OldestMS: inMS(f.Group.Oldest),
+func findingOf(f *tcpwatch.Finding) admin.SocketFinding {
+	d := admin.SocketFinding{
+		ID: f.ID, Urgent: f.Urgent, State: f.State.String(), Side: "accepted", Count: f.Group.Count, OldestMS: inMS(f.Group.Oldest),
 		Title: f.Title, Meaning: f.Meaning, Advice: f.Advice, Others: f.Group.Others,
+	}
+	if f.Group.Dialed {
+		d.Side = "dialed"
 	}
 	for _, set := range f.Settings {
 		if d.Settings == nil {
@@ -88,16 +48,9 @@ func findingDocument(f *tcpwatch.Finding) socketsFinding {
 		d.Settings[set.Name] = set.Value
 	}
 	for _, p := range f.Group.Peers {
-		d.Peers = append(d.Peers, socketsPeer{p.Addr, p.Count})
+		d.Peers = append(d.Peers, admin.SocketPeer{Address: p.Addr, Count: p.Count})
 	}
 	return d
-}
-
-func sideOf(f *tcpwatch.Finding) string {
-	if f.Group.Dialed {
-		return "dialed"
-	}
-	return "accepted"
 }
 
 func inMS(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

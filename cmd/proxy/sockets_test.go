@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mtlsproxy/proxy/admin"
 	"mtlsproxy/proxy/tcpwatch"
 )
 
@@ -35,10 +36,10 @@ func TestSocketsCommandLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no port", nil, "no port given"},
 		{"a port that is none", []string{"--port", "70000"}, "not between 1 and 65535"},
 		{"a word for a port", []string{"--port", "https"}, "invalid argument"},
 		{"too often", []string{"--port", "1", "--every", "10ms"}, "too often"},
+		{"a port and an instance", []string{"--port", "1", "--admin", "x"}, "if any flags in the group"},
 		{"an unknown output", []string{"--port", "1", "-o", "yaml"}, `-o "yaml" is not one of`},
 		{"too many ports", []string{"--port", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"}, "17 ports"},
 		{"an argument", []string{"8443"}, ""},
@@ -104,7 +105,7 @@ func TestSocketsOfAPileUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var doc socketsDocument
+	var doc admin.Sockets
 	if err := json.Unmarshal([]byte(out), &doc); err != nil {
 		t.Fatalf("%v in:\n%s", err, out)
 	}
@@ -114,14 +115,22 @@ func TestSocketsOfAPileUp(t *testing.T) {
 }
 
 func TestSocketsAreWatchedUntilInterrupted(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("sockets are looked at on Linux only")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-	defer cancel()
-	out, err := runSockets(ctx, "--port", "1", "--watch", "--every", "1s", "-o", "json")
-	if err != nil || strings.Count(out, "\n") != 2 {
-		t.Errorf("got %v and:\n%s\nwant two documents, a line each", err, out)
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := newSocketsCommand()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetContext(ctx)
+	o := socketsOptions{Watch: true, Every: time.Millisecond, Output: "json"}
+	looks := 0
+	err := o.show(cmd, func(context.Context) (*admin.Sockets, error) {
+		if looks++; looks == 2 {
+			cancel()
+			return &admin.Sockets{}, nil
+		}
+		return &admin.Sockets{}, nil
+	})
+	if err != nil || looks != 2 || strings.Count(out.String(), "\n") != 1 {
+		t.Errorf("got %v after %d looks, and:\n%s\nwant one document on a line", err, looks, out.String())
 	}
 }
 
@@ -135,16 +144,20 @@ func TestSocketsElsewhereAreUnsupported(t *testing.T) {
 }
 
 func TestSurveyIsWrittenForPeople(t *testing.T) {
-	s := &tcpwatch.Survey{
-		Time: time.Date(2026, 11, 22, 10, 43, 16, 0, time.UTC), Ports: []uint16{8443},
+	s := socketsOf(&tcpwatch.Survey{
+		Time: time.Date(2026, 11, 22, 10, 43, 16, 0, time.Local), Ports: []uint16{8443},
 		Listeners: []tcpwatch.Listening{{Local: netip.MustParseAddrPort("[::]:8443"), Queue: tcpwatch.QueueLength{Length: 3, Backlog: 4096}}},
 		Findings: []tcpwatch.Finding{{
 			ID: "x", Urgent: true, State: 5, Title: "client in CLOSE_WAIT", Meaning: strings.Repeat("word ", 20), Advice: "act",
 			Group:    tcpwatch.Group{Count: 12, Oldest: 61 * time.Second, Peers: []tcpwatch.Holder{{Addr: netip.MustParseAddr("192.0.2.1"), Count: 9}}, Others: 3},
 			Settings: []tcpwatch.Setting{{Name: "net.ipv4.tcp_fin_timeout", Value: "60"}},
 		}},
+	})
+	for i := range s.States {
+		if st := &s.States[i]; st.State == "FIN-WAIT-2" {
+			st.Accepted, st.AcceptedOldest = 12, 61000
+		}
 	}
-	s.Accepted.Count[5], s.Accepted.Oldest[5] = 12, 61*time.Second
 	const want = `10:43:16  port 8443
   listening at [::]:8443              accept queue 3 of 4096, SYN queue 0
 
@@ -169,7 +182,7 @@ CLOSED                  -                     -
   peers  192.0.2.1 (9), others (3)
 `
 	var out bytes.Buffer
-	if err := printSurvey(&out, s, false); err != nil {
+	if err := printSockets(&out, s, false); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, out.String()); diff != "" {

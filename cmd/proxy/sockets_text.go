@@ -1,51 +1,123 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"mtlsproxy/proxy/tcpwatch"
+	"mtlsproxy/proxy/admin"
 )
 
-// printSurvey writes a survey for people. again says that one stands before it.
-func printSurvey(w io.Writer, s *tcpwatch.Survey, again bool) error {
+// printSockets writes how the sockets stand for people. again says that one stands
+// before it.
+func printSockets(w io.Writer, s *admin.Sockets, again bool) error {
 	var b strings.Builder
 	if again {
 		b.WriteByte('\n')
 	}
+	printWhose(&b, s)
 	printListeners(&b, s)
+	if s.Watcher != nil {
+		printWatcher(&b, s.Watcher)
+	}
+	printCounters(&b, s.Counters)
 	printStates(&b, s)
 	printFindings(&b, s)
 	return write(w, []byte(b.String()))
 }
 
-func printListeners(b *strings.Builder, s *tcpwatch.Survey) {
+func printWhose(b *strings.Builder, s *admin.Sockets) {
+	at := s.Time.Local().Format("15:04:05")
+	if s.PID > 0 {
+		fmt.Fprintf(b, "%s  instance %d\n", at, s.PID)
+		return
+	}
 	ports := make([]string, len(s.Ports))
 	for i, p := range s.Ports {
 		ports[i] = strconv.Itoa(int(p))
 	}
-	fmt.Fprintf(b, "%s  port %s\n", s.Time.Format("15:04:05"), strings.Join(ports, ", "))
-	for _, l := range s.Listeners {
-		fmt.Fprintf(b, "  listening at %-22s accept queue %d of %d, SYN queue %d", l.Local, l.Queue.Length, l.Queue.Backlog, l.Pending)
-		if most := synBacklog(s); most != "" {
-			fmt.Fprintf(b, " of %s", most)
+	fmt.Fprintf(b, "%s  port %s\n", at, strings.Join(ports, ", "))
+}
+
+func printListeners(b *strings.Builder, s *admin.Sockets) {
+	addresses, width := make([]string, len(s.Listeners)), 22
+	for i, l := range s.Listeners {
+		addresses[i] = l.Address.String()
+		if l.Name != "" {
+			addresses[i] += " (" + l.Name + ")"
+		}
+		width = max(width, len(addresses[i]))
+	}
+	for i, l := range s.Listeners {
+		fmt.Fprintf(b, "  listening at %-*s accept queue %d of %d, SYN queue %d", width, addresses[i], l.Queue, l.Backlog, l.SYNQueue)
+		if l.SYNBacklog != "" {
+			fmt.Fprintf(b, " of %s", l.SYNBacklog)
 		}
 		b.WriteByte('\n')
 	}
 	if len(s.Listeners) == 0 {
 		b.WriteString("  nothing listens here\n")
 	}
+	for _, u := range s.Upstreams {
+		addresses := strings.Join(u.Addresses, ", ")
+		if u.Name != addresses {
+			addresses += " (" + u.Name + ")"
+		}
+		fmt.Fprintf(b, "  dialing      %s\n", addresses)
+	}
+}
+
+// printWatcher says what the instance follows, and what escaped it.
+func printWatcher(b *strings.Builder, w *admin.SocketWatcher) {
+	fmt.Fprintf(b, "  following    %d open, %d closed and not gone yet; %d ended", w.Open, w.Following, w.Followed-min(w.Followed, uint64(w.Following)))
+	if w.HalfOpen > 0 {
+		fmt.Fprintf(b, "; %d attempts that came to nothing", w.HalfOpen)
+	}
+	b.WriteByte('\n')
+	var lost []string
+	for _, l := range []struct {
+		n    uint64
+		what string
+	}{
+		{w.Evicted, "sockets not followed to their end"}, {w.EarlyEvicted, "early observations"},
+		{w.LostRecords, "records of tier sockops"}, {w.LostPackets, "packets of tier packet"},
+	} {
+		if l.n > 0 {
+			lost = append(lost, fmt.Sprintf("%d %s", l.n, l.what))
+		}
+	}
+	if len(lost) > 0 {
+		wrapWords(b, "  lost         ", strings.Join(lost, ", "))
+	}
+	tiers := strings.Join(w.Tiers, ", ")
+	for _, m := range w.Missing {
+		tiers += fmt.Sprintf("; not %s, which needs %s", m.Tier, m.Need)
+	}
+	wrapWords(b, "  tiers        ", tiers)
+}
+
+// printCounters names what the kernel counted.
+func printCounters(b *strings.Builder, counters map[string]uint64) {
+	var grown []string
+	for _, name := range slices.Sorted(maps.Keys(counters)) {
+		grown = append(grown, fmt.Sprintf("%s +%d", name, counters[name]))
+	}
+	if len(grown) > 0 {
+		wrapWords(b, "  kernel       ", strings.Join(grown, ", ")+" (of the whole network namespace)")
+	}
 }
 
 // printStates writes the table of the eleven states.
-func printStates(b *strings.Builder, s *tcpwatch.Survey) {
+func printStates(b *strings.Builder, s *admin.Sockets) {
 	fmt.Fprintf(b, "\n%-14s %10s %8s   %10s %8s\n", "STATE", "ACCEPTED", "OLDEST", "DIALED", "OLDEST")
-	for _, state := range tcpwatch.RFCStates {
-		row := fmt.Sprintf("%-14s %10s %8s   %10s %8s", state,
-			countCell(s.Accepted.Count[state]), ageCell(s.Accepted.Oldest[state]), countCell(s.Dialed.Count[state]), ageCell(s.Dialed.Oldest[state]))
+	for _, state := range s.States {
+		row := fmt.Sprintf("%-14s %10s %8s   %10s %8s", state.State,
+			countCell(state.Accepted), ageCell(state.AcceptedOldest), countCell(state.Dialed), ageCell(state.DialedOldest))
 		b.WriteString(strings.TrimRight(row, " ") + "\n")
 	}
 }
@@ -57,7 +129,9 @@ func countCell(n int) string {
 	return strconv.Itoa(n)
 }
 
-func ageCell(d time.Duration) string {
+// ageCell shows milliseconds.
+func ageCell(ms float64) string {
+	d := time.Duration(ms * float64(time.Millisecond))
 	switch {
 	case d == 0:
 		return ""
@@ -72,43 +146,57 @@ func ageCell(d time.Duration) string {
 // findingWidth is where the text of a finding is wrapped.
 const findingWidth = 86
 
-func printFindings(b *strings.Builder, s *tcpwatch.Survey) {
+func printFindings(b *strings.Builder, s *admin.Sockets) {
 	if len(s.Findings) == 0 {
 		b.WriteString("\nnothing piles up\n")
 		return
 	}
-	for _, f := range s.Findings {
+	for i := range s.Findings {
+		f := &s.Findings[i]
 		mark := "·"
 		if f.Urgent {
 			mark = "!"
 		}
-		fmt.Fprintf(b, "\n%s %s: %d %s in %s", mark, f.Title, f.Group.Count, sideOf(&f), f.State)
-		if f.Group.Oldest > 0 {
-			fmt.Fprintf(b, ", the oldest for %s", ageCell(f.Group.Oldest))
+		fmt.Fprintf(b, "\n%s %s: %d %s in %s", mark, f.Title, f.Count, f.Side, f.State)
+		if f.OldestMS > 0 {
+			fmt.Fprintf(b, ", the oldest for %s", ageCell(f.OldestMS))
 		}
 		b.WriteByte('\n')
 		wrapWords(b, "  means  ", f.Meaning)
 		wrapWords(b, "  do     ", f.Advice)
-		for _, set := range f.Settings {
-			fmt.Fprintf(b, "  now    %s = %s\n", set.Name, set.Value)
+		for _, name := range settingNames(f.Settings) {
+			fmt.Fprintf(b, "  now    %s = %s\n", name, f.Settings[name])
 		}
-		printPeers(b, &f)
+		printPeers(b, f)
 	}
 }
 
-func printPeers(b *strings.Builder, f *tcpwatch.Finding) {
+// settingNames puts the instance's own settings before the kernel's.
+func settingNames(settings map[string]string) []string {
+	kernels := func(name string) int {
+		if strings.HasPrefix(name, "net.") {
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedFunc(maps.Keys(settings), func(a, b string) int {
+		return cmp.Or(cmp.Compare(kernels(a), kernels(b)), cmp.Compare(a, b))
+	})
+}
+
+func printPeers(b *strings.Builder, f *admin.SocketFinding) {
 	var peers []string
-	for _, p := range f.Group.Peers {
-		if !p.Addr.IsValid() || p.Addr.IsUnspecified() {
+	for _, p := range f.Peers {
+		if !p.Address.IsValid() || p.Address.IsUnspecified() {
 			continue // a listener has none
 		}
-		peers = append(peers, fmt.Sprintf("%s (%d)", p.Addr, p.Count))
+		peers = append(peers, fmt.Sprintf("%s (%d)", p.Address, p.Count))
 	}
 	if len(peers) == 0 {
 		return
 	}
-	if f.Group.Others > 0 {
-		peers = append(peers, fmt.Sprintf("others (%d)", f.Group.Others))
+	if f.Others > 0 {
+		peers = append(peers, fmt.Sprintf("others (%d)", f.Others))
 	}
 	wrapWords(b, "  peers  ", strings.Join(peers, ", "))
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,14 +14,20 @@ import (
 	"mtlsproxy/proxy/event"
 )
 
-// API answers questions about a running instance. Journals is needed; the rest has
-// useful zero values.
+// API answers questions about a running instance. Its fields have useful zero
+// values.
 type API struct {
+	// Journals are what is told of connections. If nil, none are kept.
 	Journals *Journals
 
 	// Info says what runs. If nil, [Info] holds the counts only. It is called for
 	// each question, concurrently.
 	Info func() Info
+
+	// Sockets says how the instance's TCP sockets stand. If nil, nobody can be
+	// asked. It is called for each question, concurrently, and is to see to it
+	// itself that the kernel is not asked more often than is good.
+	Sockets func(context.Context) (*Sockets, error)
 }
 
 // Info is what GET /api/v1/info answers.
@@ -78,14 +85,25 @@ const (
 func (a API) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/v1/info", a.info)
-	mux.HandleFunc("/api/v1/connections", a.connections)
-	mux.HandleFunc("/api/v1/connections/{id}", a.connection)
-	mux.HandleFunc("/api/v1/connections/{id}/ladder.txt", a.ladder)
+	mux.HandleFunc("/api/v1/connections", a.kept(a.connections))
+	mux.HandleFunc("/api/v1/connections/{id}", a.kept(a.connection))
+	mux.HandleFunc("/api/v1/connections/{id}/ladder.txt", a.kept(a.ladder))
+	mux.HandleFunc("/api/v1/sockets", a.sockets)
 	mux.HandleFunc("/api/v1/reasons", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, Reasons()) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %q", r.URL.Path))
 	})
 	return guard(mux)
+}
+
+// kept answers for a handler that needs journals where there are none.
+func (a API) kept(next http.HandlerFunc) http.HandlerFunc {
+	if a.Journals != nil {
+		return next
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusNotFound, "this instance keeps no connections: inspect.ring_connections is 0")
+	}
 }
 
 // guard lets pass whoever may ask, and only questions.
@@ -130,7 +148,9 @@ func (a API) info(w http.ResponseWriter, _ *http.Request) {
 	if i.Uptime == 0 && !i.Started.IsZero() {
 		i.Uptime = int64(time.Since(i.Started.Time).Seconds())
 	}
-	i.Connections = a.Journals.Counts()
+	if a.Journals != nil {
+		i.Connections = a.Journals.Counts()
+	}
 	writeJSON(w, i)
 }
 

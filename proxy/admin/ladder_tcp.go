@@ -123,7 +123,7 @@ func (c *climb) segmentRow(s *Step, in bool, k *seen) {
 	}
 	g := d.Segment
 	label += g.short()
-	notes = append(append(notes, g.notes()...), mark(d, g != nil && g.Seen))
+	notes = append(append(notes, g.notes(c.notes)...), mark(d, g != nil && g.Seen))
 	arrow := c.dashed(in, s.Name == "tcp.rst", label)
 	if d.exact() || g != nil && g.Seen {
 		arrow = c.arrow(in, false, s.Name == "tcp.rst", label, -1)
@@ -158,8 +158,9 @@ func mark(d *Detail, bytes bool) string {
 	return d.Quality
 }
 
-// notes are the fields of the header, each with its name.
-func (g *Segment) notes() []string {
+// notes are the fields of the header, each with its name. Options that do not fit
+// into width are in two.
+func (g *Segment) notes(width int) []string {
 	if g == nil {
 		return nil
 	}
@@ -183,14 +184,20 @@ func (g *Segment) notes() []string {
 	if g.SACK {
 		options = append(options, "sackOK")
 	}
+	breakAt := len(options)
 	if t := g.TS; t != nil {
 		options = append(options, number("TS val", t.Val)+number(" ecr", t.Ecr))
 	}
 	if g.WScale != nil {
 		options = append(options, "wscale "+strconv.Itoa(*g.WScale))
 	}
-	if len(options) > 0 {
-		notes = append(notes, "options ["+strings.Join(options, ", ")+"]")
+	all := "options [" + strings.Join(options, ", ") + "]"
+	switch {
+	case len(options) == 0:
+	case len(all) > width && breakAt > 0:
+		notes = append(notes, "options ["+strings.Join(options[:breakAt], ", ")+",", strings.Join(options[breakAt:], ", ")+"]")
+	default:
+		notes = append(notes, all)
 	}
 	return notes
 }
@@ -240,13 +247,9 @@ func (c *climb) establishedRow(s *Step, in bool, k *seen, rest ...string) {
 	if k.numbered {
 		notes = append(notes, "ack "+strconv.FormatUint(uint64(k.ack), 10))
 	}
-	quality := "derived"
-	if s.Detail.Quality == "" || s.Detail.Quality == "inferred" {
-		quality = "inferred"
-	}
-	at := *s
-	if at.Detail.Quality == "" {
-		at.Detail.Quality = quality
+	at, quality := *s, "derived" // that it came; when, may be exact
+	if q := s.Detail.Quality; q == "" || q == "inferred" {
+		at.Detail.Quality, quality = "inferred", "inferred"
 	}
 	c.row(c.when(&at), plain, c.dashed(in, false, "ACK"), append(append(notes, rest...), quality)...)
 }
@@ -352,7 +355,7 @@ func (l *ladder) firstSegments() {
 		switch s.Name {
 		case "tcp.syn":
 			if s.Detail.Attempt <= 1 {
-				texts = append(texts, "SYN"+s.Detail.Segment.short()+" "+strings.Join(s.Detail.Segment.notes(), ", "))
+				texts = append(texts, "SYN"+s.Detail.Segment.short()+" "+strings.Join(s.Detail.Segment.notes(l.o.Width), ", "))
 			}
 		case "tcp.syn_ack":
 			answers++

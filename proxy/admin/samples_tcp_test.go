@@ -56,7 +56,7 @@ func segments() *sample {
 	s := through("segments", "7q60", 50600)
 	s.at(-0.081, event.TCPSYN{Side: client, By: client, Attempt: 1, Segment: shake("SYN", clientISN, 0), Witness: byPacket})
 	s.at(-0.075, event.TCPSYNACK{Side: client, By: us, Attempt: 1, Segment: shake("SYN,ACK", ourISN, clientISN+1), Witness: byPacket})
-	s.at(-0.06, event.TCPEstablished{Side: client, Local: s.conn.Listen, Remote: s.conn.Client, Kernel: kernelInfo})
+	s.at(-0.06, event.TCPEstablished{Side: client, Local: s.conn.Listen, Remote: s.conn.Client, Kernel: kernelInfo, Witness: bySockops})
 	s.at(0, event.TCPAccepted{Listen: "127.0.0.1:8443", SYN: syn, Kernel: kernelInfo, Active: 1})
 	s.letIn()
 	dialed := event.TCPEstablished{Side: upstream, Local: netip.MustParseAddrPort("127.0.0.1:40000"), Remote: netip.MustParseAddrPort("127.0.0.1:9000")}

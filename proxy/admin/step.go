@@ -109,6 +109,7 @@ func newStep(e *event.Event) (s Step, ok bool) {
 	case event.TCPEstablished:
 		s.Kind = KindTCP
 		d.Side, d.Options = string(b.Side), b.Options
+		d.witness(b.Witness)
 		if b.Remote.IsValid() {
 			d.Address = b.Remote.String()
 		}

@@ -85,13 +85,15 @@ func (b TCPAccepted) AppendAttrs(dst []slog.Attr) []slog.Attr {
 }
 
 // TCPEstablished: the three-way handshake was complete. On the client's side
-// its time is inferred from what the kernel says at accept, to 4 ms.
+// its time is inferred from what the kernel says at accept, to 4 ms, unless the
+// witness knows better.
 type TCPEstablished struct {
 	Side    Side
 	Local   netip.AddrPort
 	Remote  netip.AddrPort
 	Kernel  *TCPInfo
 	Options []string // effective socket options, "name=value"; upstream side only, the listener's stand in tcp.accepted
+	Witness
 }
 
 // Name returns "tcp.established".
@@ -111,7 +113,7 @@ func (b TCPEstablished) AppendAttrs(dst []slog.Attr) []slog.Attr {
 		dst = append(dst, slog.Int("tcp.snd_mss", int(k.SendMSS)),
 			slog.Int("tcp.snd_wscale", int(k.SendWScale)), slog.Int("tcp.rcv_wscale", int(k.ReceiveWScale)))
 	}
-	return texts(dst, "tcp.options", b.Options)
+	return b.Witness.appendAttrs(texts(dst, "tcp.options", b.Options))
 }
 
 // How names the way a direction or a connection ended.
