@@ -176,6 +176,14 @@ func quickAck(conn syscall.Conn) error {
 	})
 }
 
+// keepNothing has the kernel forget the connection once our FIN is acknowledged
+// (tcp(7), TCP_LINGER2).
+func keepNothing(conn syscall.Conn) error {
+	return onSocket(conn, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_LINGER2, -1)
+	})
+}
+
 // onSocket runs f on the descriptor while the connection holds it open. Unlike
 // File, it makes no copy that would keep the connection open.
 func onSocket(c syscall.Conn, f func(fd int) error) error {

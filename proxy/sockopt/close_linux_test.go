@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestPositiveLingerNeverReachesASocket(t *testing.T) {
@@ -52,6 +54,43 @@ func TestAbortResets(t *testing.T) {
 				t.Errorf("client reads %v, want a reset", err)
 			}
 		})
+	}
+}
+
+// stateOf returns the state of a connection, in the numbers of Linux.
+func stateOf(t *testing.T, conn *net.TCPConn) uint8 {
+	t.Helper()
+	var state uint8
+	err := onSocket(conn, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil {
+			state = info.State
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+func TestDismissDeliversAndKeepsNothing(t *testing.T) {
+	ln, _ := listen(t, "tcp", "127.0.0.1:0", Default())
+	client, accepted := pair(t, ln, Default())
+	if _, err := accepted.Write([]byte("last words")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Dismiss(tls.Client(accepted, &tls.Config{InsecureSkipVerify: true})); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); stateOf(t, client) != unix.BPF_TCP_CLOSE; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the client is in state %d: the kernel keeps the other end", stateOf(t, client))
+		}
+	}
+	client.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if got, err := io.ReadAll(client); err != nil || string(got) != "last words" {
+		t.Errorf("client reads %q, %v", got, err)
 	}
 }
 

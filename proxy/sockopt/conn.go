@@ -87,13 +87,7 @@ func QuickAck(conn *net.TCPConn) error { return quickAck(conn) }
 // A unix socket has no reset. It is closed plainly: what was written stays
 // readable on the other side, which sees ECONNRESET only if we left data unread.
 func Abort(conn net.Conn) error {
-	for {
-		inner, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = inner.NetConn()
-	}
+	conn = innermost(conn)
 	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		if err := tcp.SetLinger(0); err != nil {
 			conn.Close()
@@ -101,4 +95,33 @@ func Abort(conn net.Conn) error {
 		}
 	}
 	return conn.Close()
+}
+
+// Dismiss closes a TCP connection with FIN, as Close does: all that was sent
+// arrives first, and where bytes are left unread the kernel sends RST in its
+// place. But nothing of the connection is kept when the other side has
+// acknowledged the FIN: the kernel answers with RST and waits neither in
+// FIN_WAIT_2 nor in TIME_WAIT. A reader on the other side sees the end of the
+// stream, and only a writer the RST (TCP_LINGER2 of -1, tcp(7)).
+//
+// It is for connections of which nothing more is wanted, and of which there may be
+// many. It looks through wrappers as [Abort] does. Off Linux, and on a unix
+// socket, it is a plain close.
+func Dismiss(conn net.Conn) error {
+	conn = innermost(conn)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = keepNothing(tcp) // else it is a plain close
+	}
+	return conn.Close()
+}
+
+// innermost returns the connection under all wrappers.
+func innermost(conn net.Conn) net.Conn {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = inner.NetConn()
+	}
 }

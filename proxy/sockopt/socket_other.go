@@ -72,5 +72,7 @@ func settle(conn syscall.Conn, noDelay, _ bool) error {
 
 func quickAck(syscall.Conn) error { return errPlatform }
 
+func keepNothing(syscall.Conn) error { return errPlatform }
+
 // restrictMode does nothing: the file gets its mode from the umask alone.
 func restrictMode(uint32) func(network, address string, c syscall.RawConn) error { return nil }
