@@ -29,6 +29,7 @@ func designed() Config {
 				HalfClose: time.Minute, AlertLinger: 500 * time.Millisecond,
 			},
 			Limits: Limits{MaxConnections: 10000, MaxHandshakes: 256, OnLimit: "close"},
+			Close:  Close{Abort: "propagate", Truncation: "pass"},
 			Socket: ListenerSocket{NoDelay: true, KeepAlive: designedKeepAlive(), Linger: -1, SaveSYN: true},
 		}},
 		Upstreams: map[string]Upstream{"*": {

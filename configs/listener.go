@@ -22,6 +22,8 @@ type Listener struct {
 	Timeouts Timeouts `mapstructure:"timeouts" reload:"connections"`
 	// How much is admitted at once.
 	Limits Limits `mapstructure:"limits" reload:"connections"`
+	// What one side gets when the other does not end in order.
+	Close Close `mapstructure:"close" reload:"connections"`
 	// Options of the listening socket and of the connections accepted from it.
 	Socket ListenerSocket `mapstructure:"socket"`
 }
@@ -99,4 +101,13 @@ type Limits struct {
 	PerIPConnections int `mapstructure:"per_ip_connections" unit:"connections"`
 	// What happens to a connection over a limit: close it, or let it wait in the kernel's queue.
 	OnLimit string `mapstructure:"on_limit" enum:"close|wait"`
+}
+
+// Close says what becomes of an end that is not an orderly one. A clean end is
+// always passed on as one.
+type Close struct {
+	// What the other side gets after an RST or a client's fatal alert: propagate (RST), or absorb (close_notify and FIN, as if all had been said).
+	Abort string `mapstructure:"abort" enum:"propagate|absorb"`
+	// What the upstream gets after a client's FIN without close_notify, when its request may have been cut: pass (FIN), or abort (RST). Many clients never send close_notify.
+	Truncation string `mapstructure:"truncation" enum:"pass|abort"`
 }

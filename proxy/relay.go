@@ -83,7 +83,7 @@ func inKernel(conn net.Conn) (pending bool, acked uint64) {
 	if err != nil {
 		return false, 0
 	}
-	return info.Unacked > 0 || info.NotSentBytes > 0, info.BytesAcked
+	return info.Undelivered(), info.BytesAcked
 }
 
 // half is one direction of the relay. It ends by itself when its source does,
@@ -199,6 +199,10 @@ func (h *half) ended(err error) {
 	h.heard.Store(h.other().bytes.Load())
 	h.orderly.Store(true)
 	s.emit(time.Now(), end)
+	if end.Truncated && s.Close.Truncation == AbortTruncation {
+		s.cut(outcome{cause: event.CauseTruncated, by: byClient, how: event.ByFIN, detail: "the client's FIN came without close_notify"})
+		return
+	}
 	h.clock.halfClosed()
 	// A client that has ended its own direction in order, and then does not stay
 	// for our close_notify, has its whole answer all the same.
@@ -216,10 +220,14 @@ func (h *half) ended(err error) {
 // FIN to the client, FIN to the upstream. crypto/tls's CloseWrite sends no FIN,
 // and a client that ignores close_notify waits for one.
 func (h *half) passEnd() error {
-	s := h.session
 	if h.from == event.ClientSide {
-		return sendFIN(s.upstream, s.upstreamFlow)
+		return sendFIN(h.session.upstream, h.session.upstreamFlow)
 	}
+	return h.session.sayEnd()
+}
+
+// sayEnd sends close_notify and FIN to the client.
+func (s *session) sayEnd() error {
 	// crypto/tls gives close_notify five seconds. A client that reads slowly may
 	// need longer until there is room for it, and would miss it for good.
 	if err := awaitWritable(s.tap.Conn); err != nil {

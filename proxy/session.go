@@ -209,10 +209,16 @@ func (s *session) interrupt() {
 	}
 }
 
-// hurry ends what a session that is over still waits for on behalf of its client.
+// hurry ends what a session that is over still waits for on behalf of the other
+// sides.
 func (s *session) hurry() {
 	s.hurried.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tap.Conn.SetReadDeadline(longAgo)
+	if s.upstream != nil {
+		s.upstream.SetReadDeadline(longAgo)
+	}
 }
 
 func (s *session) leavePlaces() {

@@ -32,6 +32,7 @@ type Settings struct {
 
 	Timeouts Timeouts
 	Limits   Limits
+	Close    Close
 
 	// Socket tunes accepted connections. What they inherit was given to
 	// sockopt.Listen and cannot change here.
@@ -94,9 +95,44 @@ type Timeouts struct {
 	Handshake   time.Duration // from accept to the verdict; 0 means 10 s: there is always a bound
 	Idle        time.Duration // no byte in either direction
 	Lifetime    time.Duration // from accept, whatever happens
-	HalfClose   time.Duration // no byte in the open direction, after the other has ended
+	HalfClose   time.Duration // nothing moves after one direction has ended, or what is left after both have
 	AlertLinger time.Duration // how long a refused client may take to read its alert
 }
+
+// Close says what becomes of an end that is not an orderly one.
+type Close struct {
+	Abort      Abort
+	Truncation Truncation
+}
+
+// Abort says what one side gets when the other breaks off: with RST, by vanishing,
+// or, as a client, with a fatal alert.
+type Abort uint8
+
+// The ways to deal with it.
+const (
+	// PropagateAbort passes it on as RST, so that nobody takes what has come so
+	// far for all there was.
+	PropagateAbort Abort = iota
+
+	// AbsorbAbort makes an orderly end of it: close_notify and FIN to the client,
+	// FIN to the upstream. It is for applications that delimit their messages
+	// themselves and take RST amiss. What cannot be an orderly end is not made one:
+	// a TLS record cut short, or one that does not decrypt.
+	AbsorbAbort
+)
+
+// Truncation says what the upstream gets when the client's FIN came without
+// close_notify, so that somebody on the path may have cut what it sent (RFC 8446,
+// Section 6.1). A FIN inside a record is always an abort. An upstream is spoken to
+// without TLS: there is no telling whether its FIN came too early.
+type Truncation uint8
+
+// The ways to deal with it.
+const (
+	PassTruncation  Truncation = iota // FIN, as after close_notify: many clients never send that
+	AbortTruncation                   // RST, so that it never takes a cut request for a whole one
+)
 
 // Limits bound what a listener takes on. 0 means no bound.
 type Limits struct {

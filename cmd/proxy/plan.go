@@ -128,6 +128,7 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 			Connections: ln.Limits.MaxConnections, Handshakes: ln.Limits.MaxHandshakes, PerIP: ln.Limits.PerIPConnections,
 			AcceptRate: float64(ln.Limits.AcceptRate), WaitAtConnection: ln.Limits.OnLimit == "wait",
 		},
+		Close:            closing(&ln.Close),
 		Socket:           p.socket,
 		CloseOnPlainHTTP: ln.PlainHTTP == "close",
 		Inspect:          inspection(&cfg.Inspect),
@@ -220,6 +221,17 @@ func loaded(kind, key, file string, held []*x509.Certificate) event.CertLoaded {
 		Kind: kind, Key: key, File: file, Subject: certs.Subject(first), Serial: certs.Serial(first),
 		NotAfter: first.NotAfter.UTC(), DaysLeft: int(time.Until(first.NotAfter).Hours() / 24), Count: len(held),
 	}
+}
+
+func closing(c *configs.Close) proxy.Close {
+	var out proxy.Close
+	if c.Abort == "absorb" {
+		out.Abort = proxy.AbsorbAbort
+	}
+	if c.Truncation == "abort" {
+		out.Truncation = proxy.AbortTruncation
+	}
+	return out
 }
 
 // upstream returns the upstream a listener goes to; listeners that name the same

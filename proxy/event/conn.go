@@ -69,6 +69,15 @@ const (
 	CauseInternal          Cause = "internal" // a fault of ours
 )
 
+// Causes returns all of them.
+func Causes() []Cause {
+	return []Cause{
+		CauseClean, CauseTruncated, CauseClientReset, CauseUpstreamReset, CauseClientAlert, CauseIdle, CauseHalfClose, CauseLifetime,
+		CauseDenied, CauseDrain, CauseProbe, CauseRefused, CauseHandshakeBroken, CauseUpstreamFailed, CauseLimit, CauseClientTLSViolated,
+		CauseInternal,
+	}
+}
+
 // ConnClosed: the connection is over, and its sockets are the kernel's. It stands
 // alone. Nothing the proxy does follows in its journal; what the kernel did, before
 // or afterwards, may.

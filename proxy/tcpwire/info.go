@@ -91,6 +91,13 @@ type Info struct {
 	ReceivedCEBytes    uint32
 }
 
+// Undelivered reports whether something that was sent, be it only a FIN, still
+// waits for the other side's acknowledgment. In CLOSED nothing does: what was left
+// then is lost, or was acknowledged before.
+func (i *Info) Undelivered() bool {
+	return i.State != Closed && (i.Unacked > 0 || i.NotSentBytes > 0)
+}
+
 // ParseInfo reads what getsockopt(TCP_INFO) or INET_DIAG_INFO returned, in the
 // byte order of this machine. A kernel older than this package returns less: the
 // missing fields are zero. A newer one returns more, which is ignored. Only

@@ -123,6 +123,23 @@ func TestStates(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForAnAcknowledgment(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		info Info
+		want bool
+	}{
+		{"nothing was sent", Info{State: Established}, false},
+		{"a segment is on its way", Info{State: Established, Unacked: 1}, true},
+		{"the window is closed", Info{State: FinWait1, NotSentBytes: 7}, true},
+		{"the other side reset the connection", Info{State: Closed, NotSentBytes: 7}, false},
+	} {
+		if got := tt.info.Undelivered(); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func FuzzParseInfo(f *testing.F) {
 	f.Add(sampleInfo())
 	f.Add(sampleInfo()[:104])
