@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,6 +49,9 @@ func TestCertCommands(t *testing.T) {
 	})
 }
 
+// processEnviron is held while a command runs under the environment of its script.
+var processEnviron sync.Mutex
+
 func runCertScript(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("write the exit code instead of !")
@@ -65,6 +69,8 @@ func runCertScript(ts *testscript.TestScript, neg bool, args []string) {
 			args[i] = ts.MkAbs(a[1:])
 		}
 	}
+	processEnviron.Lock() // scripts run side by side
+	defer processEnviron.Unlock()
 	for _, name := range []string{"STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"} {
 		old, had := os.LookupEnv(name)
 		ts.Check(os.Setenv(name, ts.Getenv(name)))
