@@ -48,6 +48,7 @@ func (s *session) handshake() bool {
 	if !s.deadline(s.handshakeBy()) {
 		return false
 	}
+	growStack(0)
 	s.tls = tls.Server(s.tap, s.own.base)
 	err := s.tls.Handshake()
 	s.tap.hush()

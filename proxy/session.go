@@ -94,8 +94,10 @@ func newSession(l *Listener, conn net.Conn, at time.Time) *session {
 
 // run is the life of a connection. A step that cannot go on has said why through
 // end; the later ones are left out, and the close fits what was said.
+//
+// What comes before the relay needs a deep stack, and an idle connection none.
 func (s *session) run() {
-	if s.openTCP() && s.handshake() && s.authorize() && s.dial() {
+	if s.apart(func() bool { return s.openTCP() && s.handshake() && s.authorize() && s.dial() }) {
 		s.relay()
 	}
 	s.close()
