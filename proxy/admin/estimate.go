@@ -1,49 +1,44 @@
 package admin
 
-import "mtlsproxy/proxy/event"
+import (
+	"reflect"
 
-// What things take in memory, roughly: the sizes of the structs, rounded up to
-// what the allocator gives. The bound that rests on them is one of order of
-// magnitude, not of bytes.
+	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tlswire"
+)
+
+// What things take in memory, roughly. The bound that rests on them is one of order
+// of magnitude, not of bytes; what a client can make large is counted in full.
 const (
 	journalSize     = 512 // the journal, its event.Conn and their places in maps and rings
-	eventSize       = 64
-	bodySize        = 160 // a body boxed in its interface
+	entrySize       = 48  // with its share of room not used
 	certificateSize = 640 // an event.Certificate with its texts
 	segmentSize     = 64  // an event.Segment
 	kernelSize      = 112 // an event.TCPInfo
 	nameSize        = 48  // a string in a list, the text included
-
-	// decodedFactor is how many bytes a decoded message takes for one on the
-	// wire: code points become words and lists of words.
-	decodedFactor = 3
+	termSize        = 16  // one whose text is ours
+	phaseSize       = 32  // an event.HandshakePhase
 )
-
-// wired is implemented by bodies that are a message on the wire.
-type wired interface{ Wire() event.Message }
 
 // estimate returns how many bytes an event with this body keeps from being
 // collected.
 func estimate(b event.Body) int64 {
-	n := int64(eventSize + bodySize)
-	if w, ok := b.(wired); ok {
-		m := w.Wire()
-		n += int64(len(m.Type))
-		if m.Decoded != nil {
-			n += int64(decodedFactor * m.Bytes)
-		}
-	}
+	const piece = 16 // bytes: what allocations are rounded up to
+	n := entrySize + (int64(reflect.TypeOf(b).Size())+piece-1)&^(piece-1)
 	switch b := b.(type) {
 	case event.ClientHello:
-		n += int64(nameSize * (len(b.Versions) + len(b.Groups) + len(b.ALPN) + len(b.Extensions) + 3))
-	case event.CertificateRequest:
-		n += int64(nameSize * len(b.AdvertisedCAs))
+		n += int64(termSize*(len(b.Versions)+len(b.Groups)+len(b.Extensions)) + nameSize*(len(b.ALPN)+3))
+		n += estimateMessage(&b.Message)
+	case event.ServerHello:
+		n += estimateMessage(&b.Message)
+	case event.OtherMessage:
+		n += estimateMessage(&b.Message)
 	case event.ClientCertificate:
 		n += int64(certificateSize * len(b.Chain))
 	case event.Verify:
-		n += int64(nameSize*len(b.Chain) + len(b.Detail))
+		n += int64(termSize*len(b.Chain) + len(b.Detail))
 	case event.HandshakeOK:
-		n += int64(nameSize * len(b.Phases))
+		n += int64(phaseSize * len(b.Phases))
 		if b.Leaf != nil {
 			n += certificateSize
 		}
@@ -53,21 +48,49 @@ func estimate(b event.Body) int64 {
 		n += estimateFailure(&b.Failure)
 	case event.Panic:
 		n += int64(len(b.Value) + len(b.Stack))
-	case event.TCPAccepted:
-		n += int64(nameSize*len(b.Options)) + 256
-	case event.TCPEstablished:
-		n += int64(nameSize*len(b.Options)) + 128
 	case event.ConnClosed:
-		n += int64(len(b.Detail)) + 256
+		n += int64(len(b.Detail)) + sizeIf(b.Kernel != nil, kernelSize)
+	case event.UpstreamFailed:
+		n += int64(len(b.Detail))
 	default:
 		n += estimateTCP(b)
 	}
 	return n
 }
 
+// estimateMessage is what a decoded message takes. What fills a message on the wire
+// (key shares, tickets, signatures) is not kept of it.
+func estimateMessage(m *event.Message) int64 {
+	n := int64(len(m.Type))
+	switch d := m.Decoded.(type) {
+	case nil:
+	case *tlswire.ClientHello:
+		n += int64(reflect.TypeFor[tlswire.ClientHello]().Size()) + extensionsSize(d.Extensions)
+		n += int64(2*(len(d.CipherSuites)+len(d.SupportedGroups)+len(d.SignatureAlgorithms)+len(d.SupportedVersions)) + 16*len(d.KeyShare) +
+			2*nameSize*len(d.CertificateAuthorities) + nameSize*(len(d.ApplicationProtocols)+len(d.ApplicationSettings)))
+	case *tlswire.ServerHello:
+		n += int64(reflect.TypeFor[tlswire.ServerHello]().Size()) + extensionsSize(d.Extensions)
+	case *tlswire.EncryptedExtensions:
+		n += int64(reflect.TypeFor[tlswire.EncryptedExtensions]().Size()) + extensionsSize(d.Extensions)
+	case *tlswire.CertificateRequest: // a client's; ours is shared
+		n += 3 * int64(m.Bytes)
+	default:
+		n += 128
+	}
+	return n
+}
+
+func extensionsSize(list []tlswire.Extension) int64 {
+	return int64(len(list)) * int64(reflect.TypeFor[tlswire.Extension]().Size())
+}
+
 // estimateTCP is what bodies that tell of the kernel's doings hold.
 func estimateTCP(b event.Body) int64 {
 	switch b := b.(type) {
+	case event.TCPAccepted:
+		return int64(termSize*len(b.Options)) + sizeIf(b.SYN != nil, 2*segmentSize) + sizeIf(b.Kernel != nil, kernelSize)
+	case event.TCPEstablished:
+		return int64(nameSize*len(b.Options)) + sizeIf(b.Kernel != nil, kernelSize)
 	case event.TCPSYN:
 		return sizeIf(b.Segment != nil, segmentSize)
 	case event.TCPSYNACK:
@@ -83,7 +106,7 @@ func estimateTCP(b event.Body) int64 {
 	case event.TCPClosed:
 		return sizeIf(b.Kernel != nil, kernelSize)
 	case event.TCPTimeWait:
-		return int64(len(b.Words) + nameSize*len(b.Passed))
+		return int64(len(b.Words) + 24*len(b.Passed))
 	}
 	return 0
 }
@@ -96,5 +119,5 @@ func sizeIf(there bool, size int64) int64 {
 }
 
 func estimateFailure(f *event.Failure) int64 {
-	return int64(512 + len(f.Detail) + len(f.LibraryError) + nameSize*(len(f.AdvertisedCAs)+len(f.Phases)) + certificateSize*len(f.Chain))
+	return int64(256 + len(f.Detail) + len(f.LibraryError) + nameSize*len(f.AdvertisedCAs) + phaseSize*len(f.Phases) + certificateSize*len(f.Chain))
 }

@@ -31,8 +31,13 @@ const (
 	defaultEvents = 256
 
 	// usualEvents is how many events a journal has room for before it grows: a
-	// full handshake with a client certificate, upstream and close.
+	// full handshake with a client certificate, and upstream.
 	usualEvents = 24
+
+	// maxLoose is how many of the open connections have their journals unpacked,
+	// beside those in their handshake: the last that came. What is over before as
+	// many others have come costs no time for packing.
+	maxLoose = 512
 )
 
 // Journals is an [event.Sink] that keeps whole journals: those of the open
@@ -52,6 +57,10 @@ type Journals struct {
 	failed  ring                     // failed, and pushed out of ring
 	counts  Counts
 	pending int // live and not settled
+
+	packer *packer
+	loose  [maxLoose]*journal // live, past their handshake, and not packed
+	next   int                // in loose: the oldest's place, which the next to come takes
 }
 
 // Counts says what has passed through [Journals].
@@ -68,12 +77,13 @@ type Counts struct {
 	DroppedEvents uint64 `json:"dropped_events"` // events beyond the bound of their connection
 }
 
-// journal is one connection's; protected by Journals.mu. Events once appended are
-// never changed, so a slice of them may be read without the lock.
+// journal is one connection's; protected by Journals.mu. Packs and entries once
+// appended are never changed, so they may be read without the lock.
 type journal struct {
 	conn    *event.Conn
 	seq     uint64
-	events  []event.Event
+	packed  pack    // the first of its events …
+	entries []entry // … and those since
 	dropped int
 	size    int64
 	outcome Outcome
@@ -81,6 +91,7 @@ type journal struct {
 	settled time.Time // zero: not yet
 	closed  bool      // the session is over
 	sockets sockets
+	place   int // in Journals.loose, from 1; 0: nowhere
 
 	in         *ring    // where it is kept; nil: live only, or dropped
 	prev, next *journal // among the live ones: prev is older
@@ -105,7 +116,7 @@ func NewJournals(o JournalsOptions) *Journals {
 	if o.Events <= 0 {
 		o.Events = defaultEvents
 	}
-	return &Journals{options: o, index: make(map[*event.Conn]*journal)}
+	return &Journals{options: o, index: make(map[*event.Conn]*journal), packer: newPacker()}
 }
 
 // Emit implements [event.Sink]. Events of no connection are not kept.
@@ -131,7 +142,10 @@ func (js *Journals) Emit(e event.Event) {
 	if j.verdict(e.Body) {
 		js.settle(j, e.Time)
 	}
-	if _, over := e.Body.(event.ConnClosed); over {
+	switch e.Body.(type) {
+	case event.HandshakeOK, event.UpstreamDialed: // the latter also without TLS
+		js.loosen(j)
+	case event.ConnClosed:
 		js.end(j)
 	}
 }
@@ -140,7 +154,7 @@ func (js *Journals) begin(conn *event.Conn) *journal {
 	js.seq++
 	js.pending++
 	j := &journal{
-		conn: conn, seq: js.seq, events: make([]event.Event, 0, min(usualEvents, js.options.Events)),
+		conn: conn, seq: js.seq, entries: make([]entry, 0, min(usualEvents, js.options.Events)),
 		outcome: Open, size: journalSize, prev: js.newest, sockets: socketsOf(conn),
 	}
 	if js.newest != nil {
@@ -153,16 +167,52 @@ func (js *Journals) begin(conn *event.Conn) *journal {
 
 // keep appends e, unless the journal is full and e says nothing about its end.
 func (js *Journals) keep(j *journal, e event.Event) {
-	if len(j.events) >= js.options.Events && !j.essential(e.Body) {
+	if j.packed.n+len(j.entries) >= js.options.Events && !j.essential(e.Body) {
 		j.dropped++
 		js.counts.DroppedEvents++
 		return
 	}
-	j.events = append(j.events, e)
-	n := estimate(e.Body)
+	j.entries = append(j.entries, newEntry(e))
+	j.grow(estimate(e.Body))
+}
+
+// grow accounts for n bytes more, or less.
+func (j *journal) grow(n int64) {
 	j.size += n
 	if j.in != nil {
 		j.in.bytes += n
+	}
+}
+
+// loosen gives j, which is past its handshake, a place among the journals that are
+// not packed, and packs the one that had it.
+func (js *Journals) loosen(j *journal) {
+	if j.place != 0 || j.packed.n > 0 {
+		return
+	}
+	if old := js.loose[js.next]; old != nil {
+		js.pack(old)
+	}
+	js.loose[js.next] = j
+	j.place = js.next + 1
+	js.next = j.place % maxLoose
+}
+
+// pack packs what there is of a live journal.
+func (js *Journals) pack(j *journal) {
+	js.leave(j)
+	before := int64(0)
+	for i := range j.entries {
+		before += estimate(j.entries[i].body)
+	}
+	j.packed, j.entries = js.packer.pack(j.conn.Started, j.entries), nil
+	j.grow(j.packed.size() - before)
+}
+
+// leave takes j out of those that are not packed.
+func (js *Journals) leave(j *journal) {
+	if j.place != 0 {
+		js.loose[j.place-1], j.place = nil, 0
 	}
 }
 
@@ -260,6 +310,7 @@ func (js *Journals) drop(j *journal) {
 // end takes j out of the live ones.
 func (js *Journals) end(j *journal) {
 	j.closed = true
+	js.leave(j)
 	js.unindex(j)
 	if j.prev != nil {
 		j.prev.next = j.next
@@ -270,14 +321,6 @@ func (js *Journals) end(j *journal) {
 		js.newest = j.prev
 	}
 	j.prev, j.next = nil, nil
-}
-
-// view returns j as others may read it without the lock.
-func (j *journal) view() Journal {
-	return Journal{
-		Conn: j.conn, Seq: j.seq, Events: j.events[:len(j.events):len(j.events)], Dropped: j.dropped,
-		Outcome: j.outcome, Settled: j.settled,
-	}
 }
 
 // Counts returns what has passed so far.

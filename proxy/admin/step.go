@@ -95,6 +95,9 @@ type Detail struct {
 	Quality string   `json:"quality,omitempty"`
 }
 
+// wired is implemented by bodies that are a message on the wire.
+type wired interface{ Wire() event.Message }
+
 // newStep returns what e says; ok is false for what the document tells elsewhere.
 func newStep(e *event.Event) (s Step, ok bool) {
 	if w, is := e.Body.(wired); is {
