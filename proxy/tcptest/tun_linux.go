@@ -70,53 +70,87 @@ func (n *TUN) Write(packet []byte) {
 func (n *TUN) Peer(port uint16, local net.Addr, isn uint32) *Peer {
 	return &Peer{
 		TUN: n, Self: netip.AddrPortFrom(Peers, port), Local: local.(*net.TCPAddr).AddrPort(), Seq: isn,
-		Options: []byte{2, 4, 5, 0xb4, 1, 3, 3, 7}, // MSS 1460, window scale 7
-		Window:  64240,
+		Shape: Shape{
+			TTL: 64, Window: 64240,
+			Options: []byte{2, 4, 5, 0xb4, 1, 3, 3, 7}, // MSS 1460, window scale 7
+		},
 	}
 }
 
-// Peer is a TCP that sends what it is told and answers nothing.
+// Shape is what stacks fill in differently. The zero values of those that follow
+// TTL are common ones.
+type Shape struct {
+	TTL       uint8 // or hop limit
+	TOS       uint8 // or traffic class
+	ID        uint16
+	FlowLabel uint32
+	Window    uint16
+	Options   []byte // of a SYN; whole words
+}
+
+// Peer is a TCP that sends what it is told and answers nothing. Self and Local are
+// of one family.
 type Peer struct {
 	*TUN
+	Shape
 	Self, Local netip.AddrPort
 	Seq, Ack    uint32 // of the next segment
-	Options     []byte // of a SYN; whole words
-	Window      uint16
 }
 
 // Send writes a segment. SYN, FIN and data take numbers.
 func (p *Peer) Send(flags tcpwire.Flags, data ...byte) {
 	p.t.Helper()
+	p.Write(p.packet(flags, data))
+	if flags&(tcpwire.SYN|tcpwire.FIN) != 0 {
+		p.Seq++
+	}
+	p.Seq += uint32(len(data))
+}
+
+func (p *Peer) packet(flags tcpwire.Flags, data []byte) []byte {
 	var options []byte
 	if flags.Has(tcpwire.SYN) {
 		options = p.Options
 	}
-	head := 40 + len(options)
+	head := 20 + len(options)
 	size := head + len(data)
-	b := make([]byte, size+size%2) // of an even length, for the checksum
-	b[0], b[8], b[9] = 0x45, 64, protocolTCP
-	binary.BigEndian.PutUint16(b[2:], uint16(size))
-	b[6] = 0x40
-	copy(b[12:], p.Self.Addr().AsSlice())
-	copy(b[16:], p.Local.Addr().AsSlice())
-	binary.BigEndian.PutUint16(b[10:], Checksum(0, b[:20]))
-	h := b[20:]
+	h := make([]byte, size+size%2) // of an even length, for the checksum
 	binary.BigEndian.PutUint16(h, p.Self.Port())
 	binary.BigEndian.PutUint16(h[2:], p.Local.Port())
 	binary.BigEndian.PutUint32(h[4:], p.Seq)
 	if flags.Has(tcpwire.ACK) {
 		binary.BigEndian.PutUint32(h[8:], p.Ack)
 	}
-	h[12], h[13] = byte((head-20)/4)<<4, byte(flags)
+	h[12], h[13] = byte(head/4)<<4, byte(flags)
 	binary.BigEndian.PutUint16(h[14:], p.Window)
 	copy(h[20:], options)
-	copy(b[head:], data)
-	binary.BigEndian.PutUint16(h[16:], Checksum(uint32(protocolTCP+size-20), b[12:20], h))
-	p.Write(b[:size])
-	if flags&(tcpwire.SYN|tcpwire.FIN) != 0 {
-		p.Seq++
+	copy(h[head:], data)
+	ip, addresses := p.ipHeader(size)
+	binary.BigEndian.PutUint16(h[16:], Checksum(uint32(protocolTCP+size), addresses, h))
+	return append(ip, h[:size]...)
+}
+
+// ipHeader is the header for so many bytes, and the part of it that has the
+// addresses.
+func (p *Peer) ipHeader(size int) (header, addresses []byte) {
+	if p.Self.Addr().Is6() {
+		b := make([]byte, 40)
+		binary.BigEndian.PutUint32(b, 6<<28|uint32(p.TOS)<<20|p.FlowLabel)
+		binary.BigEndian.PutUint16(b[4:], uint16(size))
+		b[6], b[7] = protocolTCP, p.TTL
+		copy(b[8:], p.Self.Addr().AsSlice())
+		copy(b[24:], p.Local.Addr().AsSlice())
+		return b, b[8:]
 	}
-	p.Seq += uint32(len(data))
+	b := make([]byte, 20)
+	b[0], b[1], b[8], b[9] = 0x45, p.TOS, p.TTL, protocolTCP
+	binary.BigEndian.PutUint16(b[2:], uint16(20+size))
+	binary.BigEndian.PutUint16(b[4:], p.ID)
+	b[6] = 0x40 // don't fragment
+	copy(b[12:], p.Self.Addr().AsSlice())
+	copy(b[16:], p.Local.Addr().AsSlice())
+	binary.BigEndian.PutUint16(b[10:], Checksum(0, b))
+	return b, b[12:]
 }
 
 // Checksum is the Internet checksum (RFC 1071) of even numbers of bytes.

@@ -135,7 +135,7 @@ func shakeHands(b *testing.B, client, server net.Conn, config *tls.Config) {
 }
 
 // mutualTLS is a config for both ends.
-func mutualTLS(b *testing.B) *tls.Config {
+func mutualTLS(b testing.TB) *tls.Config {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		b.Fatal(err)
