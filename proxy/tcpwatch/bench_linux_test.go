@@ -59,6 +59,31 @@ func benchmarkTiers(b *testing.B, config *tls.Config, slice int) {
 	}
 }
 
+// BenchmarkIdle tells the CPU time that a second takes in which nothing happens,
+// with 100 connections open.
+func BenchmarkIdle(b *testing.B) {
+	for _, tiers := range [][]Source{{Sock}, {Sock, Sockops}, {Sock, Packet}, {Sock, Sockops, Packet}} {
+		b.Run(fmt.Sprint(tiers), func(b *testing.B) {
+			ln := listen(b, "127.0.0.1:0")
+			w, err := Start(Options{Tiers: tiers, Listen: []uint16{addrPort(ln.Addr()).Port()}})
+			if err != nil {
+				b.Skip(err)
+			}
+			defer w.Close()
+			for range 100 {
+				watchAt(b, w, ln)
+			}
+			time.Sleep(time.Second) // until all is quiet
+			used := 0.0
+			for b.Loop() {
+				used += cpuOf(func() { time.Sleep(time.Second) })
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(used/float64(b.N)*1e6, "µs-CPU/s")
+		})
+	}
+}
+
 // sliceOf is the CPU time of some watched connections.
 func sliceOf(b *testing.B, tiers []Source, ln *net.TCPListener, config *tls.Config, n int) float64 {
 	if tiers == nil {

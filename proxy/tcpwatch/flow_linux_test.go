@@ -535,3 +535,13 @@ func TestTheEndIsKnownAtClose(t *testing.T) {
 		t.Errorf("got %v, want %v", end.Verdict, ClosedThere)
 	}
 }
+
+// awaitThat waits until something holds.
+func awaitThat(t testing.TB, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain")
+		}
+	}
+}

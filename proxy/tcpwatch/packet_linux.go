@@ -55,9 +55,13 @@ func startPacket(w *Watcher, o Options) (tier, error) {
 	if lo, err := net.InterfaceByName("lo"); err == nil {
 		p.loopback = lo.Index
 	}
+	blocks := packetBlocks
+	if o.ring > 0 {
+		blocks = max(o.ring/packetBlock, 1)
+	}
 	var err error
 	p.handle, err = afpacket.NewTPacket(afpacket.SocketDgram, afpacket.TPacketVersion3,
-		afpacket.OptBlockSize(packetBlock), afpacket.OptNumBlocks(packetBlocks), afpacket.OptFrameSize(packetFrame),
+		afpacket.OptBlockSize(packetBlock), afpacket.OptNumBlocks(blocks), afpacket.OptFrameSize(packetFrame),
 		afpacket.OptBlockTimeout(packetRetire), afpacket.OptPollTimeout(packetPoll))
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket: %w", err)

@@ -82,6 +82,35 @@ func TestPacketsTellWhoReset(t *testing.T) {
 	})
 }
 
+func TestLostPacketsAreCounted(t *testing.T) {
+	ln := listen(t, "127.0.0.1:0")
+	port := addrPort(ln.Addr()).Port()
+	startTier(t, Packet, nil, port).Close() // skips
+	w, err := Start(Options{Tiers: []Source{Packet}, Listen: []uint16{port}, ring: packetBlock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lost uint64
+	for end := time.Now().Add(10 * time.Second); lost == 0 && time.Now().Before(end); {
+		w.mu.Lock() // the reader waits, and the ring fills up
+		for range 300 {
+			c, s := pair(t, ln)
+			c.SetLinger(0)
+			c.Close()
+			s.Close()
+		}
+		w.mu.Unlock()
+		lost = w.Stats().LostPackets
+	}
+	if lost == 0 {
+		t.Errorf("stats %+v, want some lost", w.Stats())
+	}
+	w.Close()
+	if after := w.Stats().LostPackets; after < lost {
+		t.Errorf("%d lost, %d after Close", lost, after)
+	}
+}
+
 func TestEarlierConnectionsOfATupleAreLeftOut(t *testing.T) {
 	segment := func(kind Kind, seq uint32) Observation {
 		return Observation{Kind: kind, Source: Packet, Segment: &tcpwire.Segment{Seq: seq}}

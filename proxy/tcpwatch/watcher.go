@@ -38,7 +38,7 @@ type Options struct {
 	// observations of connections not yet accepted are kept. If 0, 65536.
 	MaxPending int
 
-	ring int           // bytes of the sockops tier's ring; ringSize, if 0
+	ring int           // bytes of the higher tiers' rings; if 0, as large as they are to be
 	hold time.Duration // patience; holdFor, if 0
 }
 
