@@ -17,7 +17,8 @@ import (
 // childRole marks a process that runs a test with other privileges.
 const childRole = "TCPWATCH_TEST_ROLE"
 
-const nobody = 65534
+// noID is the user and group of nobody.
+const noID = 65534
 
 // child runs the calling test once more with these attributes, in a process that
 // finds the role in its environment.
@@ -58,7 +59,7 @@ func TestTiersOutliveTheirPrivileges(t *testing.T) {
 		t.Skipf("%v", missing)
 	}
 
-	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(noID), syscall.Setuid(noID)); err != nil {
 		t.Fatal(err)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -118,7 +119,7 @@ func TestEachTierNeedsWhatItSays(t *testing.T) {
 		}
 		for _, r := range roles {
 			t.Run(r.name, func(t *testing.T) {
-				child(t, r.name, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: r.caps})
+				child(t, r.name, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: noID, Gid: noID}, AmbientCaps: r.caps})
 			})
 		}
 		return
