@@ -27,11 +27,13 @@ func (s *session) authorize() bool {
 	if s.Inspect.Level >= InspectMessages {
 		s.emit(now, s.policyDecision())
 	}
-	if d.Reported {
-		s.emit(now, event.HandshakeReported{Failure: s.wouldRefuse()})
-	}
 	ok := event.HandshakeOK{
 		Duration: s.tap.when.cut.now(), Auth: string(d.Standing), Identity: d.Identity, TLS: s.state, Leaf: s.leaf, Rule: d.Rule,
+	}
+	if d.Reported {
+		f := s.wouldRefuse()
+		ok.Reported = f.Reason
+		s.emit(now, event.HandshakeReported{Failure: f})
 	}
 	if s.Inspect.Level >= InspectSummary {
 		ok.Phases, ok.Sign = s.tap.when.cut.phases(), s.tap.when.sign
@@ -94,7 +96,7 @@ func enforcement(a *policy.ClientAuth) string {
 // handshake.
 func (s *session) wouldRefuse() event.Failure {
 	f := event.Failure{
-		Reason: decisionReason(&s.decision), By: event.ClientSide, Duration: s.tap.when.cut.now(),
+		Reason: decisionReason(&s.decision), Rule: s.decision.Rule, By: event.ClientSide, Duration: s.tap.when.cut.now(),
 		Detail: s.decision.Detail(), TLS: s.state, AdvertisedCAs: s.face.ownNames,
 	}
 	if len(s.presented) > 0 {

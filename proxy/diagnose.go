@@ -175,7 +175,7 @@ func (s *session) nameDoubt(d *diagnosis) {
 
 // fromDecision takes over what the policy found.
 func (d *diagnosis) fromDecision(p policy.Decision) {
-	d.Reason = decisionReason(&p)
+	d.Reason, d.Rule = decisionReason(&p), p.Rule
 	if d.Reason != event.ClientCertMissing { // sharpen knows more of that
 		d.Detail = p.Detail()
 	}

@@ -75,6 +75,7 @@ func (l *lab) callOver(raw net.Conn, cfg *tls.Config) *stay {
 	}
 	raw.Close()
 	l.read(&s, raw.LocalAddr())
+	s.agrees(l.t)
 	return &s
 }
 
@@ -101,6 +102,20 @@ func (l *lab) read(s *stay, from net.Addr) {
 	})
 	if err != nil {
 		l.t.Fatal(err)
+	}
+}
+
+// agrees holds the parts of a journal against each other.
+func (s *stay) agrees(t testing.TB) {
+	t.Helper()
+	if s.closed.Admitted != (s.ok != nil) {
+		t.Errorf("conn.closed says admitted %v; handshake.ok came: %v", s.closed.Admitted, s.ok != nil)
+	}
+	if s.failed != nil && s.failed.Reason == event.PolicyDenied && s.failed.Rule == "" && s.closed.Cause == event.CauseRefused {
+		t.Error("a rule denied, and handshake.failed does not name it")
+	}
+	if s.ok != nil && (s.reported == nil && s.ok.Reported != event.OK || s.reported != nil && s.ok.Reported != s.reported.Reason) {
+		t.Errorf("handshake.ok says reported %v; handshake.reported: %v", s.ok.Reported, s.reported)
 	}
 }
 

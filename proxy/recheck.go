@@ -30,6 +30,13 @@ func (s *session) admit() {
 	}
 }
 
+// wasAdmitted tells whether the client was let in.
+func (s *session) wasAdmitted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admitted
+}
+
 // recheckOf says what becomes of open connections under one of the policies.
 func (e *epoch) recheckOf(auth *policy.ClientAuth) Recheck {
 	if auth.Name != "" {

@@ -22,7 +22,7 @@ func (s *session) tellClosed(o outcome, info *event.TCPInfo) {
 		detail += ": "
 	}
 	s.emit(time.Now(), event.ConnClosed{
-		Reason: o.reason, Cause: o.cause, By: o.by, How: o.how, Detail: detail + o.detail,
+		Reason: o.reason, Cause: o.cause, Admitted: s.wasAdmitted(), By: o.by, How: o.how, Detail: detail + o.detail,
 		Suspect: doubt.reason, Confidence: doubt.confidence,
 		BytesIn: s.toUpstream.bytes.Load(), BytesOut: s.toClient.bytes.Load(),
 		WireIn: s.tap.in.Load(), WireOut: s.tap.out.Load(),

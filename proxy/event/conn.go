@@ -84,6 +84,7 @@ func Causes() []Cause {
 type ConnClosed struct {
 	Reason   Reason // [OK] where the handshake was well and the upstream was reached
 	Cause    Cause
+	Admitted bool   // the client was let in: handshake.ok stands in the journal
 	By       string // whose hand it was: client, upstream, idle, lifetime, drain, error
 	How      How    // what ended it: fin, rst, timeout, alert
 	Detail   string // the error behind it, where there was one

@@ -92,6 +92,7 @@ type HandshakeOK struct {
 	Auth     string        // what the certificate counted for: verified, flagged, missing, none
 	Identity string        // the client's name, verified unless Auth says flagged; "" where there is none
 	Rule     string        // the policy rule that decided; "" where none did
+	Reported Reason        // what an enforced policy would have refused it for; [OK] where it would not have
 	TLS      TLSState
 	Leaf     *Certificate // nil where the client presented none
 	Phases   []HandshakePhase
@@ -108,6 +109,9 @@ func (HandshakeOK) Level() Level { return Info }
 func (b HandshakeOK) AppendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = append(dst, ms("duration_ms", b.Duration), slog.String("auth", b.Auth))
 	dst = text(text(dst, "identity", b.Identity), "rule", b.Rule)
+	if b.Reported != OK {
+		dst = append(dst, slog.String("reported", b.Reported.String()))
+	}
 	return appendPhases(b.Leaf.appendClient(b.TLS.appendAttrs(dst)), b.Phases, b.Sign)
 }
 
@@ -119,6 +123,7 @@ type Failure struct {
 	Detail        string        // one plain sentence about this very case
 	LibraryError  string        // the library's own words, which may mislead
 	Confidence    string        // "" for certain; likely or possible where the reason is inferred
+	Rule          string        // the policy rule that decided; "" where none did
 	LastMessage   string        // the last handshake message seen, "" where none was
 	Alert         *Alert        // the alert sent or received; nil where there was none
 	AdvertisedCAs []string      // whose certificates we said we accept
@@ -136,7 +141,7 @@ func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
 	dst = text(dst, "diagnosis", x.What)
 	dst = text(dst, "detail", f.Detail)
 	dst = text(dst, "fix", x.Fix())
-	dst = text(dst, "error.message", f.LibraryError)
+	dst = text(text(dst, "rule", f.Rule), "error.message", f.LibraryError)
 	dst = text(text(dst, "confidence", f.Confidence), "last_message", f.LastMessage)
 	if a := f.Alert; a != nil {
 		dst = append(dst, slog.String("alert.direction", string(a.Direction)), slog.Int("alert.code", int(a.Code)),
