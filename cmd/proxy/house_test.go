@@ -37,6 +37,7 @@ var only = map[string][]string{
 	"github.com/cilium/ebpf":                {"proxy/tcpwatch"},
 	"github.com/cloudflare/cfssl":           {"certs/ca"},
 	"github.com/gopacket/gopacket/afpacket": {"proxy/tcpwatch"},
+	"github.com/prometheus":                 {"proxy/sink"},
 	"github.com/spf13/viper":                {"configs"},
 	"github.com/spf13/cobra":                {"cmd/proxy"},
 	"go.uber.org/zap":                       {"cmd/proxy", "proxy/sink"},

@@ -330,6 +330,10 @@ type Alert struct {
 	Delivered   string    `json:"delivered,omitempty"` // of one we sent: acked or unknown
 }
 
+// Registered returns the alert's name where IANA knows its code, else "". Unlike
+// Description it cannot be just any number that a client chose.
+func (b Alert) Registered() string { return tlswire.AlertDescription(b.Code).Name() }
+
 // Name returns "tls.alert".
 func (Alert) Name() string { return "tls.alert" }
 

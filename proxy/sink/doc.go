@@ -1,6 +1,6 @@
 // Package sink is where events go. [Log] writes each as a line, [Queue] keeps a
 // slow one from holding up the connections, [File] is a log file that can be
-// rotated.
+// rotated. [Metrics] counts them for Prometheus.
 //
 // # Guarantees
 //
@@ -17,6 +17,10 @@
 // Texts that come from outside (names in certificates, server names, errors)
 // cannot forge a line or reach a terminal as a command, in either form:
 // everything that is not printable is escaped.
+//
+// [Metrics] takes its label values from closed lists and the configuration, so
+// that no client can make series. All events of one connection cost it about a
+// microsecond, and no allocation (BenchmarkMetricsConnection).
 //
 // # What is left to others
 //
