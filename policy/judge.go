@@ -192,18 +192,20 @@ func (a *ClientAuth) Fingerprint() [sha256.Size]byte {
 // verifierFingerprint condenses what a verdict about a chain depends on besides
 // the chain and the time.
 func verifierFingerprint(v *certs.Verifier) [sha256.Size]byte {
-	h := sha256.New()
-	var numbers [24]byte
-	binary.BigEndian.PutUint64(numbers[:], uint64(v.Usage))
-	binary.BigEndian.PutUint64(numbers[8:], uint64(v.MaxDepth))
-	binary.BigEndian.PutUint64(numbers[16:], uint64(v.MinRSABits))
-	h.Write(numbers[:])
+	return sha256.Sum256(appendVerifier(nil, v))
+}
+
+// appendVerifier appends what verifierFingerprint condenses, always as many bytes.
+func appendVerifier(b []byte, v *certs.Verifier) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(v.Usage))
+	b = binary.BigEndian.AppendUint64(b, uint64(v.MaxDepth))
+	b = binary.BigEndian.AppendUint64(b, uint64(v.MinRSABits))
 	for _, pool := range []*certs.Pool{v.Roots, v.Intermediates} {
 		var sum [sha256.Size]byte
 		if pool != nil {
 			sum = pool.Fingerprint()
 		}
-		h.Write(sum[:])
+		b = append(b, sum[:]...)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return b
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +249,10 @@ func TestMemoryNeverLetsInWhatVerifyingWouldNot(t *testing.T) {
 		if got.Allowed {
 			allowed++
 		}
+		unpacked, err := remembering.UnpackChain([][]byte{PackChain(cs.PeerCertificates)})
+		if err != nil || !slices.EqualFunc(unpacked, cs.PeerCertificates, (*x509.Certificate).Equal) {
+			t.Fatalf("%s came out of its ticket as %v, %v", kind, unpacked, err)
+		}
 	}
 	hits, misses := memory.Counts()
 	if hits < 200 || misses < 200 || allowed < 100 {
@@ -275,7 +280,7 @@ func TestMemoryIsBoundedAndShort(t *testing.T) {
 		t.Errorf("beyond its life: %d hits, %d misses", hits, misses)
 	}
 	for i := range MemorySize + 100 {
-		m.remember([32]byte{byte(i), byte(i >> 8)}, nil, now)
+		m.remember([32]byte{byte(i), byte(i >> 8)}, nil, nil, now)
 	}
 	if len(m.known) != MemorySize || len(m.ring) != MemorySize {
 		t.Errorf("%d entries, ring of %d, want %d", len(m.known), len(m.ring), MemorySize)

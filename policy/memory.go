@@ -3,7 +3,6 @@ package policy
 import (
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/binary"
 	"sync"
 	"time"
 
@@ -41,9 +40,10 @@ type ChainMemory struct {
 }
 
 type stood struct {
-	chains [][]*x509.Certificate
-	from   time.Time // made; before that the clock went back
-	until  time.Time // the last moment it counts
+	presented []*x509.Certificate
+	chains    [][]*x509.Certificate
+	from      time.Time // made; before that the clock went back
+	until     time.Time // the last moment it counts
 }
 
 // Verify returns v's verdict on the chain, from memory where it can.
@@ -59,28 +59,48 @@ func (m *ChainMemory) Verify(v *certs.Verifier, chain []*x509.Certificate, now t
 	}
 	verdict := v.Verify(chain, now)
 	if verdict.OK() {
-		m.remember(key, verdict.Chains, now)
+		m.remember(key, chain, verdict.Chains, now)
 	}
 	return verdict
+}
+
+// parsed returns a chain that was packed by [PackChain] if it stood a moment ago,
+// which spares parsing it; nil if not. Whether it stands is for Verify to say.
+func (m *ChainMemory) parsed(v *certs.Verifier, packed []byte) []*x509.Certificate {
+	b := keyBuffers.Get().(*[]byte)
+	defer releaseKey(b)
+	*b = append(appendVerifier((*b)[:0], v), packed...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.known[sha256.Sum256(*b)]; s != nil {
+		return s.presented
+	}
+	return nil
+}
+
+// keyBuffers hold what is hashed into a key.
+var keyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+const largestKeyBuffer = 64 << 10 // bytes, of those that are kept
+
+func releaseKey(b *[]byte) {
+	if cap(*b) <= largestKeyBuffer {
+		keyBuffers.Put(b)
+	}
 }
 
 // memoryKey hashes the lengths as well, so that the same bytes cut otherwise are
 // another chain.
 func memoryKey(v *certs.Verifier, chain []*x509.Certificate) (key [sha256.Size]byte, ok bool) {
-	h := sha256.New()
-	sum := verifierFingerprint(v)
-	h.Write(sum[:])
 	for _, c := range chain {
 		if c == nil || len(c.Raw) == 0 {
 			return key, false
 		}
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(c.Raw)))
-		h.Write(n[:])
-		h.Write(c.Raw)
 	}
-	h.Sum(key[:0])
-	return key, len(chain) > 0
+	b := keyBuffers.Get().(*[]byte)
+	defer releaseKey(b)
+	*b = appendChain(appendVerifier((*b)[:0], v), chain)
+	return sha256.Sum256(*b), len(chain) > 0
 }
 
 func (m *ChainMemory) recall(key [sha256.Size]byte, now time.Time) *stood {
@@ -95,8 +115,8 @@ func (m *ChainMemory) recall(key [sha256.Size]byte, now time.Time) *stood {
 	return s
 }
 
-func (m *ChainMemory) remember(key [sha256.Size]byte, chains [][]*x509.Certificate, now time.Time) {
-	s := &stood{chains: chains, from: now, until: now.Add(MemoryLife)}
+func (m *ChainMemory) remember(key [sha256.Size]byte, presented []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) {
+	s := &stood{presented: presented, chains: chains, from: now, until: now.Add(MemoryLife)}
 	for _, chain := range chains {
 		for _, c := range chain {
 			if c.NotAfter.Before(s.until) {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
@@ -17,12 +18,17 @@ const sessionTag = "mtlsproxy chain\x01"
 
 // PackChain writes a presented chain for tls.SessionState.Extra.
 func PackChain(chain []*x509.Certificate) []byte {
-	out := []byte(sessionTag)
+	out := make([]byte, 0, len(sessionTag)+4*len(chain)+ChainSize(chain))
+	return appendChain(append(out, sessionTag...), chain)
+}
+
+// appendChain appends each certificate behind its length.
+func appendChain(b []byte, chain []*x509.Certificate) []byte {
 	for _, c := range chain {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(c.Raw)))
-		out = append(out, c.Raw...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(c.Raw)))
+		b = append(b, c.Raw...)
 	}
-	return out
+	return b
 }
 
 // errNoChain: the bytes are somebody else's.
@@ -31,12 +37,19 @@ var errNoChain = errors.New("policy: not a packed chain")
 // UnpackChain finds the chain among the entries of tls.SessionState.Extra. A
 // session of a client without a certificate has an empty one. It fails where there
 // is none, and for one that cannot be parsed; such a session must not be resumed.
-func UnpackChain(extra [][]byte) ([]*x509.Certificate, error) {
+// What the policy's memory knows is not parsed again.
+func (a *ClientAuth) UnpackChain(extra [][]byte) ([]*x509.Certificate, error) {
 	for _, entry := range extra {
-		if len(entry) < len(sessionTag) || string(entry[:len(sessionTag)]) != sessionTag {
+		packed, ours := bytes.CutPrefix(entry, []byte(sessionTag))
+		if !ours {
 			continue
 		}
-		return unpack(entry[len(sessionTag):])
+		if a.Memory != nil && len(packed) > 0 {
+			if chain := a.Memory.parsed(&a.Verifier, packed); chain != nil {
+				return chain, nil
+			}
+		}
+		return unpack(packed)
 	}
 	return nil, errNoChain
 }

@@ -7,22 +7,31 @@ import (
 )
 
 func TestPackedChains(t *testing.T) {
+	t.Run("parsed", func(t *testing.T) { testPackedChains(t, nil, false) })
+	t.Run("remembered", func(t *testing.T) { testPackedChains(t, new(ChainMemory), true) })
+}
+
+func testPackedChains(t *testing.T, memory *ChainMemory, same bool) {
 	w := newWorld(t)
 	chain := list(w.kinds["good"]...)
+	a := w.auth
+	if a.Memory = memory; !a.Judge(state(w.kinds["good"]...), now).Allowed {
+		t.Fatal("a good chain is refused")
+	}
 	packed := PackChain(chain)
-	got, err := UnpackChain([][]byte{[]byte("another's"), packed})
-	if err != nil || len(got) != 2 || !got[0].Equal(chain[0]) || !got[1].Equal(chain[1]) {
+	got, err := a.UnpackChain([][]byte{[]byte("another's"), packed})
+	if err != nil || len(got) != 2 || !got[0].Equal(chain[0]) || !got[1].Equal(chain[1]) || same && got[0] != chain[0] {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	if got, err := UnpackChain([][]byte{PackChain(nil)}); err != nil || len(got) != 0 {
+	if got, err := a.UnpackChain([][]byte{PackChain(nil)}); err != nil || len(got) != 0 {
 		t.Errorf("an empty chain: %v, %v", got, err)
 	}
-	if _, err := UnpackChain(nil); err == nil {
+	if _, err := a.UnpackChain(nil); err == nil {
 		t.Error("no chain, and no error")
 	}
 	whole := 0
 	for n := range len(packed) {
-		if got, err := UnpackChain([][]byte{packed[:n]}); err == nil {
+		if got, err := a.UnpackChain([][]byte{packed[:n]}); err == nil {
 			whole++ // cut between two certificates
 			if len(got) > 1 {
 				t.Errorf("%d of %d bytes give %d certificates", n, len(packed), len(got))
@@ -34,7 +43,7 @@ func TestPackedChains(t *testing.T) {
 	}
 	spoilt := bytes.Clone(packed)
 	spoilt[len(sessionTag)+4] ^= 0xff
-	if _, err := UnpackChain([][]byte{spoilt}); err == nil {
+	if _, err := a.UnpackChain([][]byte{spoilt}); err == nil {
 		t.Error("a spoilt certificate is taken")
 	}
 }
@@ -54,6 +63,8 @@ func TestValidUntil(t *testing.T) {
 	}
 }
 
+// BenchmarkJudge measures a decision, and what a resumed session costs before
+// that: finding its chain.
 func BenchmarkJudge(b *testing.B) {
 	w := newWorld(b)
 	for _, bb := range []struct {
@@ -67,6 +78,18 @@ func BenchmarkJudge(b *testing.B) {
 			for b.Loop() {
 				if d := a.Judge(cs, now); !d.Allowed {
 					b.Fatal(d.Detail())
+				}
+			}
+		})
+		b.Run(bb.name+"/unpack", func(b *testing.B) {
+			a, cs := w.auth, state(w.kinds["good"]...)
+			a.Memory = bb.memory
+			a.Judge(cs, now)
+			extra := [][]byte{PackChain(cs.PeerCertificates)}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := a.UnpackChain(extra); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

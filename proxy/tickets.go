@@ -131,7 +131,7 @@ func (s *session) unwrapSession(ticket []byte, cs tls.ConnectionState) (*tls.Ses
 
 // wouldResume tells whether the policy of today lets in the client of a session.
 func (s *session) wouldResume(state *tls.SessionState, cs tls.ConnectionState) bool {
-	chain, err := policy.UnpackChain(state.Extra)
+	chain, err := s.face.auth.UnpackChain(state.Extra)
 	if err != nil {
 		return false
 	}
