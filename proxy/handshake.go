@@ -16,26 +16,31 @@ import (
 type hello struct {
 	seen       bool // one was understood
 	serverName string
-	versions   []uint16
-	suites     []uint16
-	groups     []tls.CurveID
-	alpn       []string
-	schemes    []tls.SignatureScheme
+	*offer     // what it offered, until the handshake is over
 }
+
+// offer is what a client would agree to.
+type offer struct {
+	versions []uint16
+	suites   []uint16
+	groups   []tls.CurveID
+	alpn     []string
+	schemes  []tls.SignatureScheme
+}
+
+var noOffer = new(offer)
 
 // heard keeps what the ClientHello said. crypto/tls calls it through
 // GetConfigForClient.
 func (s *session) heard(h *tls.ClientHelloInfo) {
 	s.tap.when.sawHello(s.tap.age(time.Now()))
-	s.hello = hello{
-		seen:       true,
-		serverName: h.ServerName,
-		versions:   h.SupportedVersions,
-		suites:     h.CipherSuites,
-		groups:     h.SupportedCurves,
-		alpn:       h.SupportedProtos,
-		schemes:    h.SignatureSchemes,
-	}
+	s.hello = hello{seen: true, serverName: h.ServerName, offer: &offer{
+		versions: h.SupportedVersions,
+		suites:   h.CipherSuites,
+		groups:   h.SupportedCurves,
+		alpn:     h.SupportedProtos,
+		schemes:  h.SignatureSchemes,
+	}}
 }
 
 // handshake answers the client's ClientHello and sees the handshake through to
@@ -110,7 +115,7 @@ func (s *session) judge(cs tls.ConnectionState) error {
 
 // settled takes over what a finished handshake agreed on, and tells it.
 func (s *session) settled(cs *tls.ConnectionState) {
-	s.hello = hello{seen: true, serverName: s.hello.serverName} // the rest was for a failure
+	s.hello.offer = noOffer // it was for a failure
 	s.state = tlsState(cs)
 	s.state.Resumption = s.resumption(cs.DidResume)
 	if len(cs.PeerCertificates) > 0 {

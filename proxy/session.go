@@ -87,7 +87,7 @@ func newSession(l *Listener, conn net.Conn, at time.Time) *session {
 			Started:  at,
 		}},
 	}
-	s.face = s.own
+	s.face, s.hello.offer = s.own, noOffer
 	s.tap = &tap{Conn: conn, session: s}
 	return s
 }

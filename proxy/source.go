@@ -33,7 +33,7 @@ var relayBuffers = sync.Pool{New: func() any { return new([relayBuffer]byte) }}
 type tlsSource struct {
 	conn *tls.Conn
 	tap  *tap               // under conn
-	few  [500]byte          // no power of two: messages like to be as long as one
+	few  [101]byte          // an odd number: messages like to have a round one
 	buf  *[relayBuffer]byte // nil while waiting
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,7 +32,9 @@ type tap struct {
 
 	dry bool // reads return errDry; belongs to whoever reads
 
-	first []byte // read before crypto/tls was there; handed to it first
+	// What was read before crypto/tls was there, and is handed to it first.
+	first              *[firstRead]byte // nil while nothing is kept
+	firstFrom, firstTo uint16
 
 	// Of the handshake; not touched once quiet.
 	log        *recording // with its secrets; nil where the handshake is not inspected
@@ -51,30 +54,33 @@ func (t *tap) NetConn() net.Conn { return t.Conn }
 // with a post-quantum key share fits.
 const firstRead = 2048 // bytes
 
+var firstReads = sync.Pool{New: func() any { return new([firstRead]byte) }}
+
 // await reads from the client and keeps what came for crypto/tls. It returns all
 // that is kept, which is valid until the next Read, and may be called again for
 // more. The error comes with no bytes of its own.
 func (t *tap) await() ([]byte, error) {
 	if t.first == nil {
-		t.first = make([]byte, 0, firstRead)
+		t.first = firstReads.Get().(*[firstRead]byte)
 	}
-	if len(t.first) == cap(t.first) {
-		return t.first, io.ErrShortBuffer
+	if t.firstTo == firstRead {
+		return t.first[:], io.ErrShortBuffer
 	}
-	n, err := t.read(t.first[len(t.first):cap(t.first)])
-	t.first = t.first[:len(t.first)+n]
+	n, err := t.read(t.first[t.firstTo:])
+	t.firstTo += uint16(n)
 	if n > 0 {
-		return t.first, nil // an error, if there is one, comes again
+		err = nil // if there is one, it comes again
 	}
-	return t.first, err
+	return t.first[:t.firstTo], err
 }
 
 // Read implements net.Conn.
 func (t *tap) Read(p []byte) (int, error) {
-	if len(t.first) > 0 {
-		n := copy(p, t.first)
-		if t.first = t.first[n:]; len(t.first) == 0 {
-			t.first = nil // the buffer may go
+	if t.firstFrom < t.firstTo {
+		n := copy(p, t.first[t.firstFrom:t.firstTo])
+		if t.firstFrom += uint16(n); t.firstFrom == t.firstTo {
+			firstReads.Put(t.first)
+			t.first, t.firstFrom, t.firstTo = nil, 0, 0
 		}
 		return n, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,7 +29,9 @@ type Upstream struct {
 	// Socket tunes the dialed connections.
 	Socket sockopt.Options
 
-	next atomic.Uint32 // where RoundRobin begins
+	next   atomic.Uint32 // where RoundRobin begins
+	once   sync.Once
+	dialer *net.Dialer // made by the first dial
 }
 
 // Address is one place of an upstream.
@@ -74,7 +77,7 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 	if u.Balance == RoundRobin {
 		begin = int((u.next.Add(1) - 1) % uint32(len(u.Addresses)))
 	}
-	d := sockopt.Dialer(u.Socket, cmp.Or(u.DialTimeout, defaultDialTimeout))
+	u.once.Do(func() { u.dialer = sockopt.Dialer(u.Socket, cmp.Or(u.DialTimeout, defaultDialTimeout)) })
 	var last error
 	for i := range u.Addresses {
 		a := attempt{
@@ -84,7 +87,7 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 			last:    i == len(u.Addresses)-1,
 		}
 		var conn net.Conn
-		conn, a.err = d.DialContext(ctx, a.address.Network, a.address.Address)
+		conn, a.err = u.dialer.DialContext(ctx, a.address.Network, a.address.Address)
 		a.duration = time.Since(a.began)
 		if a.err == nil {
 			if err := sockopt.Dialed(conn, u.Socket); err != nil {
