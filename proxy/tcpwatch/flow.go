@@ -1,6 +1,7 @@
 package tcpwatch
 
 import (
+	"math"
 	"net"
 	"slices"
 	"sync"
@@ -43,44 +44,49 @@ type Teller interface {
 // Its methods may be called concurrently. A nil *Flow does nothing, so that a
 // connection that cannot be watched needs no special care.
 type Flow struct {
-	watcher *Watcher
-	id      ID
-	key     uint64 // in the watcher's table
-	dialed  bool
-	teller  Teller
-
-	mu   sync.Mutex // protects what follows
-	conn *net.TCPConn
-	isn  *InitialSequence
-	held []Fact // waiting for a better witness, in order of time
-	told toldSet
-	past []Passage
-
-	state   tcpwire.State // the last one known
-	firstBy Party
-	abort   bool      // we asked for RST
-	unread  bool      // bytes nobody read were there at the close
-	silent  bool      // the peer had stopped answering before it
-	closed  time.Time // when we closed; zero before
-	expiry  time.Time // when FIN-WAIT-2 will be over
-	ended   bool
-
-	// What the higher tiers need. peerISN and knowsISN are constant.
+	watcher  *Watcher
+	id       ID
+	key      uint64 // in the watcher's table
+	teller   Teller
 	peerISN  uint32
 	knowsISN bool
-	syns     [Packet + 1]uint8 // by source
-	synacks  [Packet + 1]uint8
-	timedOut time.Time // when the retransmission timer fired last
-	resent   int       // retransmissions told
+	dialed   bool
 
-	following // the watcher's, under its lock
+	asked uint8   // how often the kernel was asked after the close, less its first time
+	next  instant // when to ask again; this and asked under the watcher's lock
+
+	mu       sync.Mutex // protects what follows
+	abort    bool       // we asked for RST
+	unread   bool       // bytes nobody read were there at the close
+	silent   bool       // the peer had stopped answering before it
+	ended    bool
+	conn     *net.TCPConn
+	isn      *InitialSequence
+	held     []Fact // waiting for a better witness, in order of time
+	past     []passage
+	told     toldSet
+	state    tcpwire.State // the last one known
+	firstBy  Party
+	syns     [Packet]uint8 // by source, from Sock
+	synacks  [Packet]uint8
+	resent   uint8   // retransmissions, up to one more than are told
+	timedOut instant // when the retransmission timer fired last
+	closed   instant // when we closed; 0 before, and constant from then on
+	expiry   instant // when FIN-WAIT-2 will be over
+}
+
+// passage is a [Passage] as it is kept.
+type passage struct {
+	at      instant
+	state   tcpwire.State
+	quality Quality
 }
 
 // toldSet remembers what has been told, so that a second witness adds nothing.
 type toldSet struct {
-	fin, rst      [Peer + 1]bool
+	fin, rst      [Peer]bool // by party, from Us
 	shook         bool
-	syns, synacks int
+	syns, synacks uint8
 	states        States
 }
 
@@ -171,9 +177,9 @@ func (f *Flow) Closed() {
 		return
 	}
 	f.mu.Lock()
-	again := !f.closed.IsZero()
+	again := f.closed != 0
 	if !again {
-		f.conn, f.closed = nil, time.Now()
+		f.conn, f.closed = nil, f.watcher.instant(time.Now())
 	}
 	f.mu.Unlock()
 	if !again {
@@ -243,7 +249,7 @@ func (f *Flow) enter(s tcpwire.State, o Observation) {
 	if s == tcpwire.NewSynReceived {
 		s = tcpwire.SynReceived
 	}
-	if !s.Known() || s == f.state || f.told.states.Has(s) || s == tcpwire.Closed && f.closed.IsZero() {
+	if !s.Known() || s == f.state || f.told.states.Has(s) || s == tcpwire.Closed && f.closed == 0 {
 		return
 	}
 	o.Kind, o.By, o.From, o.To = SawState, 0, f.state, s
@@ -356,15 +362,15 @@ func same(a, b *Observation) bool {
 func (t *toldSet) has(o *Observation) bool {
 	switch o.Kind {
 	case SawSYN:
-		return o.Attempt <= t.syns
+		return o.Attempt <= int(t.syns)
 	case SawSYNACK:
-		return o.Attempt <= t.synacks
+		return o.Attempt <= int(t.synacks)
 	case SawEstablished:
 		return t.shook
 	case SawFIN:
-		return t.fin[o.By]
+		return o.By != 0 && t.fin[o.By-1]
 	case SawRST:
-		return t.rst[o.By]
+		return o.By != 0 && t.rst[o.By-1]
 	case SawState:
 		return t.states.Has(o.To)
 	}
@@ -374,15 +380,15 @@ func (t *toldSet) has(o *Observation) bool {
 func (t *toldSet) add(o *Observation) {
 	switch o.Kind {
 	case SawSYN:
-		t.syns = o.Attempt
+		t.syns = uint8(min(o.Attempt, math.MaxUint8))
 	case SawSYNACK:
-		t.synacks = o.Attempt
+		t.synacks = uint8(min(o.Attempt, math.MaxUint8))
 	case SawEstablished:
 		t.shook = true
 	case SawFIN:
-		t.fin[o.By] = true
+		t.fin[o.By-1] = true
 	case SawRST:
-		t.rst[o.By] = true
+		t.rst[o.By-1] = true
 	case SawState:
 		t.states |= 1 << o.To
 	}
@@ -414,12 +420,21 @@ func (f *Flow) tell(fact Fact) {
 			f.firstBy, fact.First = fact.By, true
 		}
 	case SawState:
-		f.past = append(f.past, Passage{fact.To, fact.Time, fact.Quality})
+		f.past = append(f.past, passage{f.watcher.instant(fact.Time), fact.To, fact.Quality})
 	case SawEnd:
-		fact.FirstBy, fact.Passed = f.firstBy, f.past
+		fact.FirstBy, fact.Passed = f.firstBy, f.passed()
 	}
 	f.told.add(&fact.Observation)
 	f.teller.Tell(fact)
+}
+
+// passed lists the states it entered.
+func (f *Flow) passed() []Passage {
+	all := make([]Passage, len(f.past))
+	for i, p := range f.past {
+		all[i] = Passage{p.state, f.watcher.time(p.at), p.quality}
+	}
+	return all
 }
 
 // end tells the last fact. It reports false when that was told before.

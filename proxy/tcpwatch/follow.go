@@ -38,7 +38,6 @@ func (w *Watcher) follow(f *Flow) {
 	}
 	w.strikeOpen(f)
 	w.stats.Followed++
-	f.since = now
 	w.postponed(f, now) // unlocks
 }
 
@@ -80,11 +79,12 @@ func (w *Watcher) postpone(f *Flow, now time.Time) {
 
 // postponed does it; w.mu is held, and given back.
 func (w *Watcher) postponed(f *Flow, now time.Time) {
-	f.next = f.since.Add(f.interval() + w.patience)
-	for !f.next.After(now) {
-		f.next = f.since.Add(f.interval() + w.patience)
+	at := w.instant(now)
+	f.next = f.closed.add(f.interval() + w.patience)
+	for f.next <= at {
+		f.next = f.closed.add(f.interval() + w.patience)
 	}
-	if over := f.foreseen.Add(slack); over.After(now) && over.Before(f.next) {
+	if over := f.expiry.add(slack); f.expiry != 0 && over > at && over < f.next {
 		f.next = over // FIN-WAIT-2 will be over then
 	}
 	var evicted *Flow
@@ -94,7 +94,7 @@ func (w *Watcher) postponed(f *Flow, now time.Time) {
 		w.stats.Evicted++
 	}
 	heap.Push(&w.pending, f)
-	w.rouse(f.next)
+	w.rouse(w.time(f.next))
 	w.mu.Unlock()
 	if evicted != nil {
 		evicted.abandon(Lost, now)
@@ -102,8 +102,8 @@ func (w *Watcher) postponed(f *Flow, now time.Time) {
 }
 
 // interval is how long after the close the connection is asked for next.
-func (f *following) interval() time.Duration {
-	n := f.asked
+func (f *Flow) interval() time.Duration {
+	n := int(f.asked)
 	f.asked++
 	if n < len(steps) {
 		return steps[n]
@@ -133,9 +133,9 @@ func (w *Watcher) askDue(now time.Time) {
 // askSome asks for some of the closed connections whose time has come, and puts
 // back those that are not over. It reports whether there may be more.
 func (w *Watcher) askSome(now time.Time) (more bool) {
-	some := w.asking[:0]
+	some, at := w.asking[:0], w.instant(now)
 	w.mu.Lock()
-	for len(w.pending) > 0 && !w.pending[0].next.After(now) && len(some) < askAtOnce {
+	for len(w.pending) > 0 && w.pending[0].next <= at && len(some) < askAtOnce {
 		some = append(some, heap.Pop(&w.pending).(*Flow))
 	}
 	w.mu.Unlock()
@@ -180,7 +180,7 @@ func (w *Watcher) settle(f *Flow, over bool, now time.Time) {
 	switch {
 	case over:
 		w.forget(f)
-	case now.Sub(f.since) > followFor:
+	case w.instant(now).sub(f.closed) > followFor:
 		f.abandon(StillOpen, now)
 		w.forget(f)
 	default:
@@ -210,7 +210,7 @@ func (w *Watcher) askAll(now time.Time) {
 	missing := w.asking[:0]
 	for _, f := range all {
 		s, is := there[f.id.Cookie]
-		if is && now.Sub(f.since) <= followFor {
+		if is && w.instant(now).sub(f.closed) <= followFor {
 			f.found(s, now)
 			w.postpone(f, now)
 			continue

@@ -142,13 +142,13 @@ func (f *Flow) take(o Observation) {
 	switch o.Kind {
 	case SawSYN:
 		if o.Attempt == 0 {
-			f.syns[o.Source]++
-			o.Attempt = int(f.syns[o.Source])
+			f.syns[o.Source-1]++
+			o.Attempt = int(f.syns[o.Source-1])
 		}
 	case SawSYNACK:
 		if o.Attempt == 0 {
-			f.synacks[o.Source]++
-			o.Attempt = int(f.synacks[o.Source])
+			f.synacks[o.Source-1]++
+			o.Attempt = int(f.synacks[o.Source-1])
 		}
 	case SawRetransmit:
 		if !f.resends(&o) {
@@ -170,12 +170,15 @@ func (f *Flow) take(o Observation) {
 // a record of its own, right before that of the segment it sends.
 func (f *Flow) resends(o *Observation) bool {
 	if o.Timeout {
-		f.timedOut = o.Time
+		f.timedOut = f.watcher.instant(o.Time)
 		return false
 	}
-	o.Timeout = !f.timedOut.IsZero() && o.Time.Sub(f.timedOut) < time.Millisecond
+	o.Timeout = f.timedOut != 0 && f.watcher.instant(o.Time).sub(f.timedOut) < time.Millisecond
+	if f.resent > maxResent {
+		return false
+	}
 	f.resent++
-	o.Attempt = f.resent
+	o.Attempt = int(f.resent)
 	return f.resent <= maxResent
 }
 

@@ -26,7 +26,7 @@ func (f *Flow) found(s Socket, now time.Time) bool {
 	}
 	switch s.State {
 	case tcpwire.TimeWait:
-		if begun := now.Add(s.Expires - timeWaitLength); begun.After(f.closed) {
+		if begun := now.Add(s.Expires - timeWaitLength); f.watcher.instant(begun) > f.closed {
 			o.Time = begun
 		}
 		f.peerFIN(o)
@@ -39,8 +39,7 @@ func (f *Flow) found(s Socket, now time.Time) bool {
 		f.end(v, o)
 		return true
 	case tcpwire.FinWait2:
-		f.expiry = now.Add(s.Expires)
-		f.foreseen = f.expiry
+		f.expiry = f.watcher.instant(now.Add(s.Expires))
 	case tcpwire.Closing, tcpwire.LastAck:
 		f.peerFIN(o)
 	}
@@ -100,7 +99,7 @@ func (f *Flow) gone(recycled func(ID) bool, now time.Time) {
 	}
 	o := Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}
 	if v == FinWait2Expired {
-		o.Time = f.expiry
+		o.Time = f.watcher.time(f.expiry)
 	}
 	f.end(v, o)
 }
@@ -128,9 +127,9 @@ func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 		return ResetAfterClose, Derived
 	case f.has(tcpwire.TimeWait):
 		return ClosedHere, Derived
-	case f.state == tcpwire.FinWait1 && now.Sub(f.closed) > time.Second:
+	case f.state == tcpwire.FinWait1 && f.watcher.instant(now).sub(f.closed) > time.Second:
 		return GaveUp, Inferred
-	case !f.expiry.IsZero() && now.After(f.expiry.Add(-slack)):
+	case f.expiry != 0 && f.watcher.instant(now) > f.expiry.add(-slack):
 		return FinWait2Expired, Inferred
 	}
 	return ResetAfterClose, Inferred

@@ -35,7 +35,8 @@ type Options struct {
 	HalfOpen time.Duration
 
 	// MaxPending bounds how many closed connections are followed, and how many
-	// observations of connections not yet accepted are kept. If 0, 65536.
+	// observations of connections not yet accepted are kept. If 0, 32768,
+	// which makes some 13 MB of closed connections with all tiers.
 	MaxPending int
 
 	ring int           // bytes of the higher tiers' rings; if 0, as large as they are to be
@@ -43,7 +44,7 @@ type Options struct {
 }
 
 const (
-	defaultMaxPending = 65536
+	defaultMaxPending = 32768 // some 13 MB
 	defaultGauge      = time.Second
 
 	// dumpAbove is how many closed connections are asked for one by one. More are
@@ -72,6 +73,7 @@ var errClosed = fmt.Errorf("tcp watcher: %w", net.ErrClosed)
 type Watcher struct {
 	poll     *poller
 	diag     *Diag
+	began    time.Time
 	patience time.Duration // 0 where the sock tier is alone
 	observer Observer
 	gauge    time.Duration
@@ -159,7 +161,7 @@ func plain(a netip.AddrPort) netip.AddrPort {
 func Start(o Options) (*Watcher, error) {
 	w := &Watcher{
 		observer: o.Observer, gauge: o.Gauge, max: o.MaxPending,
-		done:  make(chan struct{}),
+		began: time.Now(), done: make(chan struct{}),
 		flows: make(map[uint64]*Flow), byCookie: make(map[uint64]*Flow), byTuple: make(map[tuple]*Flow),
 		tiers: []Source{Sock},
 		early: earlyBook{after: o.HalfOpen},
@@ -492,7 +494,7 @@ func (w *Watcher) plan() {
 	if len(w.pending) > dumpAbove {
 		earlier(w.nextDump)
 	} else if len(w.pending) > 0 {
-		earlier(w.pending[0].next)
+		earlier(w.time(w.pending[0].next))
 	}
 	earlier(w.nextRead)
 	earlier(w.early.next())
@@ -523,22 +525,13 @@ func (w *Watcher) abandonAll(now time.Time) {
 // pendingFlows is a heap of closed connections, by when to ask for them next.
 type pendingFlows []*Flow
 
-// following is the watcher's part of a closed connection, under the watcher's
-// lock.
-type following struct {
-	next     time.Time
-	since    time.Time // the close
-	foreseen time.Time // when a timer of the kernel's ends it; zero if none does
-	asked    int
-}
-
 var _ heap.Interface = (*pendingFlows)(nil)
 
 // Len implements heap.Interface.
 func (p pendingFlows) Len() int { return len(p) }
 
 // Less implements heap.Interface.
-func (p pendingFlows) Less(i, j int) bool { return p[i].next.Before(p[j].next) }
+func (p pendingFlows) Less(i, j int) bool { return p[i].next < p[j].next }
 
 // Swap implements heap.Interface.
 func (p pendingFlows) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
