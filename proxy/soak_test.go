@@ -113,6 +113,78 @@ func TestGibibyteEachWayAtOnce(t *testing.T) {
 	l.checkClosed(event.ConnClosed{Cause: event.CauseClean, By: l.closed().By, How: event.ByFIN, BytesIn: size, BytesOut: size})
 }
 
+func TestTwoHundredStreamsAtOnceComeBackWhole(t *testing.T) {
+	size := 1 << 20
+	if testing.Short() || raceEnabled {
+		size = 64 << 10
+	}
+	l := newLab(t, echo, nil)
+	cfg := l.clientConfig(l.client("alice"))
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			body, sum := random(size)
+			if err := l.round(cfg, body, sum); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestReaderThatIsSlowAtFirstGetsAll(t *testing.T) {
+	const size = 8 << 20
+	sent := make(chan [sha256.Size]byte, 1)
+	l := newLab(t, func(conn net.Conn) {
+		sum, err := pour(conn, size, 3)
+		if err != nil {
+			t.Error(err)
+		}
+		conn.(*net.TCPConn).CloseWrite()
+		sent <- sum
+		io.Copy(io.Discard, conn)
+	}, nil)
+	conn, _ := l.good(0)
+	h := sha256.New()
+	for range 4 { // a byte a second, and then as fast as it goes
+		if _, err := io.CopyN(h, conn, 1); err != nil {
+			t.Fatal(err)
+		}
+		if !testing.Short() {
+			time.Sleep(time.Second)
+		}
+	}
+	n, err := io.Copy(h, conn)
+	if want := <-sent; err != nil || n != size-4 || [sha256.Size]byte(h.Sum(nil)) != want {
+		t.Errorf("%d of %d bytes came, %v, or others", n+4, size, err)
+	}
+}
+
+func TestRecordsOfOneByteComeBackWhole(t *testing.T) {
+	n := 20000
+	if testing.Short() || raceEnabled {
+		n = 2000
+	}
+	eachVersion(t, "there and back", func(t *testing.T, version uint16) {
+		l := newLab(t, echo, nil)
+		conn, _ := l.good(version)
+		body, sum := random(n)
+		go func() {
+			for i := range body {
+				if _, err := conn.Write(body[i : i+1]); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			conn.CloseWrite()
+		}()
+		got, back, err := sumOf(conn)
+		if err != nil || back != int64(n) || got != sum {
+			t.Errorf("%d of %d bytes came back, %v, or others", back, n, err)
+		}
+	})
+}
+
 func TestSlowReaderCostsNoMemory(t *testing.T) {
 	l := newLab(t, sending(256<<20), nil)
 	conn, _ := l.good(0)
@@ -148,7 +220,7 @@ func descriptors(t testing.TB) int {
 }
 
 func TestChurnLeavesNothingBehind(t *testing.T) {
-	total := 5000
+	total := 10000
 	if testing.Short() || raceEnabled {
 		total = 1000
 	}
@@ -163,6 +235,8 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 	}
 	l.active(0)
 	fds, goroutines := descriptors(t), runtime.NumGoroutine()
+	l.events.Reset()
+	live := heap()
 
 	var wg sync.WaitGroup
 	work := make(chan int)
@@ -216,7 +290,14 @@ func TestChurnLeavesNothingBehind(t *testing.T) {
 				stacks[:runtime.Stack(stacks, true)])
 		}
 	}
+	// Each connection took some 30 KiB while it was open. What is left is what
+	// pools keep, and what the watcher keeps of sockets in the kernel.
 	l.events.Reset()
+	if grown := int64(heap()) - int64(live); grown > 16<<20 {
+		t.Errorf("the heap has grown by %d KiB over %d connections", grown>>10, total)
+	} else {
+		t.Logf("the heap has grown by %d KiB over %d connections", grown>>10, total)
+	}
 }
 
 func TestShutdownUnderLoadLosesNoByte(t *testing.T) {
