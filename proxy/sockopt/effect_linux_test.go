@@ -134,7 +134,7 @@ func TestWhatSegmentsShow(t *testing.T) {
 			return s.WScale == 0 && s.Window < 32768
 		}},
 		{"a large receive buffer", sockopt.Options{ReceiveBuffer: 1 << 20}, func(s *tcpwire.Segment) bool {
-			return s.WScale >= 5
+			return s.WScale >= 4 && s.WScale <= 6 // by itself the buffer may grow larger
 		}},
 		{"window clamp", sockopt.Options{WindowClamp: 10000}, func(s *tcpwire.Segment) bool {
 			return s.WScale == 0 && s.Window <= 10000
@@ -234,8 +234,9 @@ func TestQuickAckAcknowledgesAtOnce(t *testing.T) {
 	if err := sockopt.QuickAck(c); err != nil {
 		t.Fatal(err)
 	}
-	if s := p.Await(tcpwire.ACK); s.Ack != p.Seq || s.PayloadLen != 0 {
-		t.Errorf("got %+v, want the acknowledgment alone", s)
+	// It is sent within the call; by itself the kernel waits 40 ms at least.
+	if s, sent := p.Next(tcpwire.ACK, 30*time.Millisecond); !sent || s.Ack != p.Seq || s.PayloadLen != 0 {
+		t.Errorf("got %v, %+v, want the acknowledgment alone", sent, s)
 	}
 }
 
