@@ -25,6 +25,7 @@ func (l *loader) check(out *Loaded) {
 	}
 	c.checkSharedAddresses()
 	c.checkInspect(out.Config.Inspect)
+	c.checkTelemetry(out.Config.Telemetry)
 	for _, name := range l.names["upstreams"] {
 		c.checkUpstream(name, out.Config.Upstreams[name])
 	}
@@ -194,6 +195,35 @@ func (c checker) checkSharedAddresses() {
 				c.warnAt(key, "%s and %s of listeners.%s overlap: binding the second is refused unless both have reuse_port",
 					address, taken, seen[taken])
 			}
+		}
+	}
+}
+
+// checkTelemetry finds a port that a listener has, and settings of a listener that
+// is not there.
+func (c checker) checkTelemetry(t Telemetry) {
+	const key = "telemetry.address"
+	if !c.sound(key) {
+		return
+	}
+	if t.Address == "none" {
+		const unasked = "has no effect with telemetry.address none: nobody can ask"
+		if t.Readiness.Upstream {
+			c.warnAt("telemetry.readiness.upstream", unasked)
+		}
+		if t.Readiness.CertMinRemaining > 0 {
+			c.warnAt("telemetry.readiness.cert_min_remaining", unasked)
+		}
+		return
+	}
+	address := canonical(t.Address)
+	for _, name := range c.names["listeners"] {
+		taken := canonical(c.Config.Listeners[name].Address)
+		if !c.sound("listeners."+name+".address") || strings.HasSuffix(address, ":0") {
+			continue
+		}
+		if address == taken || overlap(address, taken) {
+			c.failAt(key, "%s is taken by listeners.%s (%s)", t.Address, name, c.Config.Listeners[name].Address)
 		}
 	}
 }

@@ -170,11 +170,11 @@ type Logging struct {
 
 // Telemetry is the door for health checks and metrics.
 type Telemetry struct {
-	// Where health and metrics are served: host:port, or none.
+	// Where health and metrics are served: host:port, or none. In Kubernetes :9464, because the kubelet asks from outside the pod.
 	Address string `mapstructure:"address" is:"listen_tcp_or_none" short:"--telemetry"`
 	// Serve /metrics besides the health checks.
 	Metrics bool `mapstructure:"metrics"`
-	// Serve native histograms besides the classic ones.
+	// Serve native histograms besides the classic ones, to scrapers that ask for them.
 	NativeHistograms bool `mapstructure:"native_histograms"`
 	// What /readyz asks beyond: listeners bound, certificates valid, configuration loaded, not draining.
 	Readiness Readiness `mapstructure:"readiness"`
@@ -182,7 +182,7 @@ type Telemetry struct {
 
 // Readiness is what /readyz asks in addition.
 type Readiness struct {
-	// Not ready while no address of an upstream answers. An application restart then makes the proxy unready too.
+	// Not ready while no address of an upstream takes a connection, which is tried every 5 s. An application restart then makes the proxy unready too.
 	Upstream bool `mapstructure:"upstream"`
 	// Not ready once a served certificate has less than this left.
 	CertMinRemaining time.Duration `mapstructure:"cert_min_remaining"`

@@ -48,7 +48,7 @@ func designed() Config {
 			Level: "info", Format: "auto", Schema: "otel", Output: "stderr",
 			Phases: true, Probes: "debug", RepeatWindow: time.Minute,
 		},
-		Telemetry: Telemetry{Address: "127.0.0.1:9464", Metrics: true, NativeHistograms: true},
+		Telemetry: Telemetry{Address: "none", Metrics: true, NativeHistograms: true},
 		Admin:     Admin{Socket: "auto", UI: "127.0.0.1:4440", AllowHosts: []string{}, Allow: []string{"read"}},
 		Reload:    Reload{Watch: true, Poll: 30 * time.Second, Debounce: 500 * time.Millisecond},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},

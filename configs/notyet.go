@@ -52,12 +52,6 @@ var notYet = []unbuilt{
 	{key: "logging.schema", only: []string{"otel"}},
 	{key: "logging.repeat_window", only: []string{"0s"}},
 
-	{key: "telemetry.address", only: []string{"none"}},
-	{key: "telemetry.metrics"},
-	{key: "telemetry.native_histograms"},
-	{key: "telemetry.readiness.upstream"},
-	{key: "telemetry.readiness.cert_min_remaining"},
-
 	{key: "admin.ui", only: []string{"none"}},
 	{key: "admin.allow_hosts"},
 	{key: "admin.token_file"},

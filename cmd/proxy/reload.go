@@ -27,10 +27,10 @@ func (svc *service) reload(trigger string) *plan {
 		}
 	}
 	if len(restart) > 0 {
-		svc.log.Emit(processEvent(event.ConfigRejected{
+		svc.tell(event.ConfigRejected{
 			Trigger: trigger, NeedsRestart: restart,
 			Findings: []string{"these keys take effect at a start only: undo them, or restart"},
-		}))
+		})
 		return nil
 	}
 	p, findings := makePlan(loaded.Config, svc.plan)
@@ -55,11 +55,12 @@ func (svc *service) reload(trigger string) *plan {
 	}
 	svc.loaded, svc.plan = loaded, p
 	svc.sockets.use(loaded, p)
+	svc.telemetry.use(p)
 	svc.log.apply(&loaded.Config.Logging)
 	for _, body := range p.news {
 		svc.log.Emit(processEvent(body))
 	}
-	svc.log.Emit(processEvent(event.ConfigLoaded{Trigger: trigger, Changed: changed}))
+	svc.tell(event.ConfigLoaded{Trigger: trigger, Changed: changed})
 	return p
 }
 
@@ -68,7 +69,7 @@ func (svc *service) rejected(trigger string, findings []configs.Finding) {
 	for _, f := range findings {
 		body.Findings = append(body.Findings, f.String())
 	}
-	svc.log.Emit(processEvent(body))
+	svc.tell(body)
 }
 
 func findingsOf(err error) []configs.Finding {

@@ -66,12 +66,14 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 
 	door := newDoor(&loaded.Config.Inspect)
 	log.Emit(processEvent(event.ProxyStart{Version: version, Go: runtime.Version(), Config: loaded.File, PID: os.Getpid()}))
-	listeners, err := openListeners(p, door.sink(log))
+	watched := newTelemetry(loaded.Config, p, log, door)
+	listeners, err := openListeners(p, watched.sink(door.sink(log)))
 	if err != nil {
 		return err
 	}
-	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...), sockets: door.sockets}
+	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...), sockets: door.sockets, telemetry: watched}
 	svc.sockets.use(loaded, p)
+	watched.use(p)
 	defer func() { svc.plan.unwatchTCP(0) }()
 	signals := heedSignals() // before ready is told: who reads it may signal at once
 	defer signal.Stop(signals)
@@ -80,6 +82,10 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 		return err
 	}
 	defer door.close()
+	if ready.Telemetry, err = watched.open(); err != nil {
+		return err
+	}
+	defer watched.close()
 	log.Emit(processEvent(ready))
 	return svc.serve(p, signals)
 }
@@ -260,13 +266,17 @@ func processEvent(body event.Body) event.Event { return event.Event{Time: time.N
 
 // service is a running proxy.
 type service struct {
-	src     configs.Source
-	loaded  *configs.Loaded
-	plan    *plan
-	log     *logOutput
-	server  *proxy.Server
-	sockets *ownSockets
+	src       configs.Source
+	loaded    *configs.Loaded
+	plan      *plan
+	log       *logOutput
+	server    *proxy.Server
+	sockets   *ownSockets
+	telemetry *telemetry // nil where none is served
 }
+
+// tell tells what is about the process as a whole, to the log and to who counts.
+func (svc *service) tell(body event.Body) { svc.telemetry.sink(svc.log).Emit(processEvent(body)) }
 
 func (svc *service) ready(p *plan, listeners []*proxy.Listener) event.ProxyReady {
 	body := event.ProxyReady{Duration: time.Since(processStart)}
@@ -326,6 +336,7 @@ func (svc *service) shutdown(signals <-chan os.Signal, stopAccepting func()) err
 			}
 		}
 	}()
+	svc.telemetry.drain()
 	select {
 	case <-time.After(how.Delay):
 	case <-hard:
@@ -333,7 +344,7 @@ func (svc *service) shutdown(signals <-chan os.Signal, stopAccepting func()) err
 	}
 	stopAccepting()
 	active := svc.server.Active()
-	svc.log.Emit(processEvent(event.ProxyDraining{Active: active, Timeout: how.Timeout}))
+	svc.tell(event.ProxyDraining{Active: active, Timeout: how.Timeout})
 
 	ctx, cancel := context.WithTimeout(context.Background(), how.Timeout)
 	defer cancel()

@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	signal NAME SIGNAL       sends TERM, INT or HUP
 //	ends NAME EXIT           waits for its end and expects the exit code
 //	await FILE REGEXP [VAR]  waits for a match in a growing file; VAR becomes what the first group is
+//	poll URL REGEXP          asks until the answer matches
 //	certs DIR                makes the demo's certificates
 //	get ADDR CA [CERT KEY]   makes a request over TLS; stdout is the answer. With !, it must fail; stderr says why
 //	hold NAME ADDR CA CERT KEY   opens a connection through to the upstream and keeps it
@@ -75,7 +76,7 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"proxy": scriptProxy, "start": scriptStart, "signal": scriptSignal, "ends": scriptEnds, "await": scriptAwait,
+			"proxy": scriptProxy, "start": scriptStart, "signal": scriptSignal, "ends": scriptEnds, "await": scriptAwait, "poll": scriptPoll,
 			"certs": scriptCerts, "get": scriptGet, "hold": scriptHold, "release": scriptRelease, "occupy": scriptOccupy,
 			"neglect": scriptNeglect, "send": scriptSend, "knock": scriptKnock,
 			"crowd": scriptCrowd, "disperse": scriptDisperse,
@@ -239,6 +240,26 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Setenv(args[2], string(match[1]))
 		}
 		return
+	}
+}
+
+func scriptPoll(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2)
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		response, err := client.Get(args[0])
+		ts.Check(err)
+		answer, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		ts.Check(err)
+		switch {
+		case want.Match(answer):
+			return
+		case time.Now().After(deadline):
+			ts.Fatalf("no match for %q at %s:\n%s", args[1], args[0], answer)
+		}
 	}
 }
 

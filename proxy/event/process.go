@@ -36,6 +36,7 @@ type ListenerReady struct {
 // ProxyReady: every listener is open.
 type ProxyReady struct {
 	Listeners []ListenerReady
+	Telemetry string        // the URL of health and metrics; "" where there is none
 	Duration  time.Duration // from the process's start
 }
 
@@ -47,7 +48,31 @@ func (ProxyReady) Level() Level { return Info }
 
 // AppendAttrs implements [Body].
 func (b ProxyReady) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.Any("listeners", b.Listeners), ms("duration_ms", b.Duration))
+	dst = append(dst, slog.Any("listeners", b.Listeners))
+	return append(text(dst, "telemetry", b.Telemetry), ms("duration_ms", b.Duration))
+}
+
+// Readiness: whoever asks whether the proxy is ready gets another answer than
+// before.
+type Readiness struct {
+	Ready  bool
+	Failed []string // the checks that failed, each with why
+}
+
+// Name returns "proxy.readiness".
+func (Readiness) Name() string { return "proxy.readiness" }
+
+// Level returns [Warn] where the proxy is not ready, else [Info].
+func (b Readiness) Level() Level {
+	if b.Ready {
+		return Info
+	}
+	return Warn
+}
+
+// AppendAttrs implements [Body].
+func (b Readiness) AppendAttrs(dst []slog.Attr) []slog.Attr {
+	return texts(append(dst, slog.Bool("ready", b.Ready)), "failed", b.Failed)
 }
 
 // ProxyDraining: no new connections are taken; the open ones may finish.

@@ -18,6 +18,15 @@ func (c *consoleEncoder) process(b event.Body) bool {
 		c.say(prefixed("config ", b.Config))
 	case event.ProxyReady:
 		c.proxyReady(b)
+	case event.Readiness:
+		if b.Ready {
+			c.start(good, '✔', "ready")
+			c.column(1, "whoever asks is told so again", 0)
+			break
+		}
+		c.start(warning, '!', "unready")
+		c.column(1, "whoever asks is told so", 0)
+		c.finally(strings.Join(b.Failed, "; "))
 	case event.ProxyDraining:
 		c.start(plain, '·', "draining")
 		c.column(1, fmt.Sprintf("no new connections; %s may finish within %s", counted(b.Active, "open one", "open ones"), b.Timeout), 0)
@@ -76,6 +85,11 @@ func (c *consoleEncoder) proxyReady(b event.ProxyReady) {
 		c.column(indent, "listening", 0)
 		c.say(l.Name + " " + l.Address + " → " + l.Upstream)
 		c.column(3, clientAuth(l.ClientAuth), 0)
+	}
+	if b.Telemetry != "" {
+		c.end()
+		c.column(indent, "telemetry", 0)
+		c.say(b.Telemetry)
 	}
 }
 

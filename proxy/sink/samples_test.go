@@ -77,7 +77,9 @@ var samples = []struct {
 	{nil, event.ProxyReady{Listeners: []event.ListenerReady{
 		{Name: "main", Address: "127.0.0.1:8443", Upstream: "app", ClientAuth: "require"},
 		{Name: "public", Address: "[::]:9443", Upstream: "app", ClientAuth: "none"},
-	}, Duration: 31 * time.Millisecond}},
+	}, Telemetry: "http://127.0.0.1:9464/metrics", Duration: 31 * time.Millisecond}},
+	{nil, event.Readiness{Failed: []string{"certificates: a server certificate expired at 2026-11-22T10:00:00Z"}}},
+	{nil, event.Readiness{Ready: true}},
 
 	{conn, event.TCPSYN{Side: event.ClientSide, By: event.ClientSide, Attempt: 1, Witness: event.Witness{Source: "sock", Quality: "derived"},
 		Segment: &event.Segment{Numbered: true, Seq: 2746301983, Bytes: true, Flags: "SYN", Window: 65495, TTL: 64, MSS: 65495, SACK: true, Timestamps: true, TSVal: 1914207, WScale: 7}}},
