@@ -135,8 +135,8 @@ func TestJournalsAreWholeAndInOrder(t *testing.T) {
 			t.Errorf("event %d: seq %d of %s", i, e.Seq, e.Conn.ID)
 		}
 	}
-	if last := events[len(events)-1].Body.Name(); last != "conn.closed" {
-		t.Errorf("the journal ends with %s", last)
+	if told := own(events); told[len(told)-1].Body.Name() != "conn.closed" {
+		t.Errorf("the journal ends with %s", told[len(told)-1].Body.Name())
 	}
 	if end.Cause != event.CauseClean || end.By != "client" || end.BytesIn != 5 || end.BytesOut != 5 {
 		t.Errorf("closed: %+v", end)

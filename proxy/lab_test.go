@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -187,6 +188,11 @@ func ofKernel(b event.Body) bool {
 		return true
 	}
 	return false
+}
+
+// own returns the events that the proxy told itself, without what the kernel did.
+func own(events []event.Event) []event.Event {
+	return slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return ofKernel(e.Body) })
 }
 
 // serveTCP handles connections on loopback until the test ends.

@@ -152,6 +152,7 @@ func (e *earlyFlow) halfOpen() (o Observation, is bool) {
 			if !is {
 				o, is = e.seen[i], true
 			}
+			o.fill(&e.seen[i])
 		case s.Kind == SawSYNACK && s.By == Us:
 			synacks++
 		case s.Kind == SawRST && s.By == Peer:

@@ -228,6 +228,9 @@ func (f *Flow) hungUp(broken bool, now time.Time) {
 		return // closed meanwhile: Closing has looked
 	}
 	o := Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: &info}
+	if info.State == tcpwire.Closed && !f.sent(SawFIN, Us) {
+		broken = true // and the error was read before epoll came to tell of it
+	}
 	switch {
 	case !broken:
 		f.observe(o)
@@ -266,13 +269,11 @@ func (f *Flow) observe(o Observation) {
 		}
 		return
 	}
+	if o.ISN != nil {
+		f.isn = o.ISN // for what is told later, too
+	}
 	if f.known(&o) {
 		return
-	}
-	if o.ISN != nil {
-		f.isn = o.ISN
-	} else if o.Kind <= SawRST {
-		o.ISN = f.isn
 	}
 	fact := Fact{Observation: o}
 	wait := f.watcher.patience
@@ -285,6 +286,7 @@ func (f *Flow) observe(o Observation) {
 		at = len(f.held)
 	}
 	f.held = slices.Insert(f.held, at, fact)
+	f.shookLast()
 	f.watcher.hold(f, o.Time.Add(wait))
 }
 
@@ -314,7 +316,28 @@ func (f *Flow) known(o *Observation) bool {
 	better.fill(&f.held[i].Observation)
 	f.held[i].Observation = better
 	slices.SortStableFunc(f.held, inOrder)
+	f.shookLast()
 	return true
+}
+
+// shookLast puts the end of the handshake behind its SYN and SYN-ACK. Each witness
+// goes by a clock of its own, and some of them reckon in jiffies.
+func (f *Flow) shookLast() {
+	last, at := time.Time{}, -1
+	for i := range f.held {
+		switch h := &f.held[i]; h.Kind {
+		case SawSYN, SawSYNACK:
+			if h.Time.After(last) {
+				last = h.Time
+			}
+		case SawEstablished:
+			at = i
+		}
+	}
+	if at >= 0 && f.held[at].Time.Before(last) {
+		f.held[at].Time = last
+		slices.SortStableFunc(f.held, inOrder)
+	}
 }
 
 // beats reports whether o is the better witness: that which knows better, and of

@@ -196,7 +196,8 @@ func (f *Flow) closedBy(o Observation) {
 		return
 	}
 	o.Kind, o.By, o.Quality = SawRST, Peer, Derived
-	if f.abort || f.unread {
+	// The record may be read only after we closed, in answer to the reset.
+	if (f.abort || f.unread) && !f.sent(SawRST, Peer) {
 		o.By = Us
 	}
 	o.From, o.To = 0, 0

@@ -150,7 +150,7 @@ func (p *packets) run() {
 // deliver passes a segment on to the connections it may be of: on loopback it can
 // be both ends'.
 func (p *packets) deliver(s *tcpwire.Segment, wall time.Time) {
-	now := time.Now()
+	now, _ := bothClocks()
 	o := Observation{
 		Time:   now.Add(wall.Sub(now.Round(0))), // the kernel's is the wall clock
 		Source: Packet, Quality: Exact, Segment: s,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -189,7 +190,7 @@ func (s *sockops) sleep() {
 		return // ringbuf.ErrFlushed: closed
 	}
 	// What woke us is the first of many.
-	now, mono := time.Now(), monotonic()
+	now, mono := bothClocks()
 	if r, ok := parseRecord(raw.RawSample); ok {
 		s.pass(&r, now, mono)
 	}
@@ -197,7 +198,7 @@ func (s *sockops) sleep() {
 
 // deliver passes on what the ring holds, and returns how much that was.
 func (s *sockops) deliver() (n int) {
-	now, mono := time.Now(), monotonic()
+	now, mono := bothClocks()
 	s.read(func(r *sockopsRecord) {
 		n++
 		s.pass(r, now, mono)
@@ -210,6 +211,25 @@ func (s *sockops) pass(r *sockopsRecord, now time.Time, mono int64) {
 	for _, o := range r.observations(now.Add(time.Duration(r.time - mono))) {
 		s.watcher.witness(o)
 	}
+}
+
+// bothClocks reads Go's clocks and that of the kernel's records at the same moment:
+// a thread that has to wait in between is tried again.
+func bothClocks() (now time.Time, mono int64) {
+	const tries, narrow = 5, int64(5 * time.Microsecond)
+	best := int64(math.MaxInt64)
+	for range tries {
+		before := monotonic()
+		at := time.Now()
+		after := monotonic()
+		if width := after - before; width < best {
+			best, now, mono = width, at, before+width/2
+		}
+		if best < narrow {
+			break
+		}
+	}
+	return now, mono
 }
 
 // monotonic is the clock of the kernel's records.
