@@ -198,7 +198,21 @@ func (js *Journals) loosen(j *journal) {
 	js.next = j.place % maxLoose
 }
 
-// pack packs what there is of a live journal.
+// squeeze packs the oldest journal in the ring that is not packed, and reports
+// whether there was one. Only where the ring has no room does it pay: it takes some
+// five microseconds, and leaves a quarter.
+func (js *Journals) squeeze() bool {
+	if js.ring.tight == js.ring.len() {
+		return false
+	}
+	if j := js.ring.at(js.ring.tight); j.packed.n == 0 {
+		js.pack(j)
+	}
+	js.ring.tight++
+	return true
+}
+
+// pack packs what there is of a journal that is not packed.
 func (js *Journals) pack(j *journal) {
 	js.leave(j)
 	before := int64(0)
@@ -276,10 +290,18 @@ func (js *Journals) settle(j *journal, at time.Time) {
 	js.trim()
 }
 
-// trim lets go of the oldest until the rest is within bounds. A failed connection
-// that leaves the ring is kept apart for as long as there is room.
+// trim packs the oldest, and lets go of the oldest, until the rest is within bounds.
+// A failed connection that leaves the ring is kept apart for as long as there is
+// room.
 func (js *Journals) trim() {
-	for js.ring.len() > max(js.options.Ring, 0) || js.ring.bytes+js.failed.bytes > js.options.Size {
+	for {
+		many, large := js.ring.len() > max(js.options.Ring, 0), js.ring.bytes+js.failed.bytes > js.options.Size
+		if !many && !large {
+			break
+		}
+		if !many && js.squeeze() {
+			continue
+		}
 		j := js.ring.pop()
 		if j == nil {
 			break // the failed ones alone are over; below

@@ -111,7 +111,7 @@ func TestWhatIsPackedComesOutAsItWas(t *testing.T) {
 		f := filler{rand.New(rand.NewPCG(1, 2)), started}
 		p := newPacker()
 		c := &event.Conn{ID: "x", Started: started}
-		for round := range 200 {
+		for round := range 50 {
 			var want []event.Event
 			var entries []entry
 			for i, b := range bodies {
@@ -244,6 +244,39 @@ func TestPackedJournalsReadLikeOthers(t *testing.T) {
 	if js.loose != [maxLoose]*journal{} {
 		t.Error("closed connections are still held")
 	}
+}
+
+func TestFullRingIsPackedBeforeAnythingIsDropped(t *testing.T) {
+	const size = 512 << 10
+	one := NewJournals(JournalsOptions{Ring: 1})
+	mutual13().emit(one)
+	loose := int(size / one.Counts().KeptBytes)
+
+	js := NewJournals(JournalsOptions{Ring: 10_000, Size: size})
+	for i := range 1000 {
+		s := mutual13()
+		s.conn.ID = fmt.Sprint("c", i)
+		s.emit(js)
+		if c := js.Counts(); c.KeptBytes > size || uint64(c.Kept)+c.Dropped != uint64(i+1) || i < loose && c.Dropped > 0 {
+			t.Fatalf("counts %+v", c)
+		}
+	}
+	list := js.List(Filter{})
+	if len(list) < 2*loose {
+		t.Errorf("%d connections kept, and %d would be without packing", len(list), loose)
+	}
+	oldest := list[len(list)-1]
+	if diff := cmp.Diff(bodiesOf(mutual13().events), bodiesOf(oldest.Events), exactly); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func bodiesOf(events []event.Event) []event.Body {
+	var list []event.Body
+	for i := range events {
+		list = append(list, events[i].Body)
+	}
+	return list
 }
 
 // A journal is packed once; the bound on its events counts those too.

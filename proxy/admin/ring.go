@@ -7,6 +7,7 @@ type ring struct {
 	head  int
 	n     int
 	bytes int64
+	tight int // of them, from the oldest on, are packed
 }
 
 func (r *ring) len() int { return r.n }
@@ -41,6 +42,7 @@ func (r *ring) pop() *journal {
 	r.list[r.head] = nil
 	r.head = (r.head + 1) % len(r.list)
 	r.n--
+	r.tight = max(r.tight-1, 0)
 	r.bytes -= j.size
 	j.in = nil
 	return j
