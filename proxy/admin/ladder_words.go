@@ -179,6 +179,7 @@ var causes = map[event.Cause]string{
 	event.CauseIdle:              "nothing was sent for timeouts.idle",
 	event.CauseHalfClose:         "half-closed for timeouts.half_close",
 	event.CauseLifetime:          "timeouts.max_lifetime was over",
+	event.CauseDenied:            "the client would not be let in any more",
 	event.CauseDrain:             "the proxy was being stopped",
 	event.CauseProbe:             "the client never spoke",
 	event.CauseRefused:           "we refused the client",
