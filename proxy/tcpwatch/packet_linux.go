@@ -29,6 +29,12 @@ const (
 	// packetPoll is how long reading waits at most before it looks whether to stop.
 	// Closing wakes it earlier.
 	packetPoll = 10 * time.Second
+
+	// packetEvery is how often the ring is read while there is something to read:
+	// what came one time is to be had without waiting the next. When nothing came
+	// for packetIdle the reader goes to sleep.
+	packetEvery = packetRetire + 5*time.Millisecond
+	packetIdle  = 250 * time.Millisecond
 )
 
 // packets is the tier that sees the segments themselves: SYN, SYN-ACK, FIN and
@@ -39,6 +45,8 @@ type packets struct {
 	loopback int
 
 	quit, done chan struct{}
+
+	taken uint32 // segments read so far; the reader's; wraps, as the kernel's counts do
 
 	mu       sync.Mutex // protects what follows
 	handle   *afpacket.TPacket
@@ -119,32 +127,77 @@ func (p *packets) read() (tcpwire.Segment, time.Time, error) {
 	if err != nil {
 		return tcpwire.Segment{}, time.Time{}, err
 	}
+	p.taken++
 	s, err := tcpwire.ParseSegment(b)
 	return s, ci.Timestamp, err
 }
 
-// run reads segments until closed.
+// run reads segments until closed. It waits in poll for the first, and only for
+// that: who waits there keeps the processor until the scheduler takes it away,
+// which with one of them (GOMAXPROCS) stalls every connection for up to 10 ms.
 func (p *packets) run() {
 	defer close(p.done)
-	for {
-		s, at, err := p.read()
+	for p.readOne() && p.readOn() {
+	}
+}
+
+// readOne reads a segment, for which it may wait. It reports false when there
+// will be none any more.
+func (p *packets) readOne() bool {
+	s, at, err := p.read()
+	select {
+	case <-p.quit:
+		return false
+	default:
+	}
+	switch {
+	case err == nil:
+		p.deliver(&s, at)
+	case errors.Is(err, afpacket.ErrTimeout), errors.Is(err, unix.EINTR),
+		errors.Is(err, tcpwire.ErrTruncated), errors.Is(err, tcpwire.ErrMalformed), errors.Is(err, tcpwire.ErrNotTCP):
+	case errors.Is(err, afpacket.ErrPoll):
+		// An interface went down, say. It reports that once.
+		time.Sleep(packetRetire)
+	default:
+		return false // the ring is gone; Stats shows that nothing comes
+	}
+	return true
+}
+
+// readOn reads without waiting as long as there is traffic. Readable is what had
+// come into the ring the time before, for since then its block has been retired.
+func (p *packets) readOn() bool {
+	timer := time.NewTimer(packetEvery)
+	defer timer.Stop()
+	come := p.come()
+	for last := time.Now(); ; timer.Reset(packetEvery) {
 		select {
 		case <-p.quit:
-			return
-		default:
+			return false
+		case <-timer.C:
 		}
-		switch {
-		case err == nil:
-			p.deliver(&s, at)
-		case errors.Is(err, afpacket.ErrTimeout), errors.Is(err, unix.EINTR),
-			errors.Is(err, tcpwire.ErrTruncated), errors.Is(err, tcpwire.ErrMalformed), errors.Is(err, tcpwire.ErrNotTCP):
-		case errors.Is(err, afpacket.ErrPoll):
-			// An interface went down, say. It reports that once.
-			time.Sleep(packetRetire)
-		default:
-			return // the ring is gone; Stats shows that nothing comes
+		readable := come
+		come = p.come()
+		if int32(readable-p.taken) > 0 {
+			last = time.Now()
+		} else if come == readable && time.Since(last) >= packetIdle {
+			return true
+		}
+		for int32(readable-p.taken) > 0 {
+			if !p.readOne() {
+				return false
+			}
 		}
 	}
+}
+
+// come is how many segments the kernel has put into the ring so far.
+func (p *packets) come() uint32 {
+	_, v3, err := p.handle.SocketStats()
+	if err != nil {
+		return p.taken
+	}
+	return uint32(v3.Packets() - v3.Drops()) // those dropped are counted in both
 }
 
 // deliver passes a segment on to the connections it may be of: on loopback it can
