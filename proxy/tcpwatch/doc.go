@@ -28,7 +28,7 @@
 // # What a Flow guarantees
 //
 // Facts come to the [Teller] one at a time. Each is told once, by the best witness:
-// where better tiers work, what a lesser one sees is held for some 60 ms. Of the
+// where better tiers work, what a lesser one sees is held for some 100 ms. Of the
 // same time, they come in the order of the protocol. The last fact is of kind
 // [SawEnd], and there is exactly one of it, at the latest 130 s after our close or
 // when the watcher closes. Nothing is told after it.

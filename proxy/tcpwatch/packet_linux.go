@@ -22,8 +22,7 @@ const (
 	packetBlocks = 32
 	packetFrame  = 2048
 
-	// packetRetire is how long the kernel keeps a block that is not full, and so
-	// how late a segment may be read.
+	// packetRetire is how long the kernel keeps a block that is not full.
 	packetRetire = 20 * time.Millisecond
 
 	// packetPoll is how long reading waits at most before it looks whether to stop.
@@ -31,8 +30,8 @@ const (
 	packetPoll = 10 * time.Second
 
 	// packetEvery is how often the ring is read while there is something to read:
-	// what came one time is to be had without waiting the next. When nothing came
-	// for packetIdle the reader goes to sleep.
+	// what came one time is to be had without waiting the next, 50 ms after it came
+	// at the latest. When nothing came for packetIdle the reader goes to sleep.
 	packetEvery = packetRetire + 5*time.Millisecond
 	packetIdle  = 250 * time.Millisecond
 )

@@ -62,8 +62,8 @@ const (
 	beat = 5 * time.Millisecond
 
 	// holdFor is how long an observation is held where a slower witness may know
-	// better: the ring is read every 25 ms, packets come up to 20 ms late.
-	holdFor = 60 * time.Millisecond
+	// better: the ring is read every 25 ms, packets come up to 50 ms late.
+	holdFor = 100 * time.Millisecond
 )
 
 // errClosed is what a Watcher that was closed answers.
