@@ -132,7 +132,7 @@ func (e *SocketEnd) sentence(peer string) string {
 		return e.begun(peer) + e.pending(peer)
 	case text == "":
 		text = sentence(e.Text)
-	case e.Verdict == "gave_up", strings.Contains(text, "RST") && e.How == "fin" && !strings.Contains(text, "our FIN"):
+	case e.Verdict == "gave_up", strings.Contains(text, "RST") && e.How == "fin" && !strings.Contains(text, "FIN. ") && !strings.Contains(text, "our FIN"):
 		text = e.begun(peer) + text
 	}
 	if e.State == "TIME-WAIT" && e.Expires > 0 {
