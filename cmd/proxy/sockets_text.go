@@ -165,10 +165,18 @@ func printFindings(b *strings.Builder, s *admin.Sockets) {
 		wrapWords(b, "  means  ", f.Meaning)
 		wrapWords(b, "  do     ", f.Advice)
 		for _, name := range settingNames(f.Settings) {
-			fmt.Fprintf(b, "  now    %s = %s\n", name, f.Settings[name])
+			fmt.Fprintf(b, "  now    %s = %s%s\n", name, f.Settings[name], unset(name, f.Settings[name]))
 		}
 		printPeers(b, f)
 	}
+}
+
+// unset says of a setting that it leaves the matter to the kernel.
+func unset(name, value string) string {
+	if value == "0s" && (strings.HasSuffix(name, ".linger2") || strings.HasSuffix(name, ".user_timeout")) {
+		return " (the kernel's choice)"
+	}
+	return ""
 }
 
 // settingNames puts the instance's own settings before the kernel's.

@@ -145,7 +145,7 @@ var adviceFor = [...]advice{
 		settings: []string{
 			"net.ipv4.tcp_keepalive_time",
 		},
-		keys: []string{"listener.timeouts.half_close"},
+		keys: []string{"listener.timeouts.half_close", "listener.socket.keepalive.idle"}, dialKeys: []string{"listener.timeouts.half_close", "upstream.socket.keepalive.idle"},
 	},
 	ClientInCloseWait: {
 		id: "client_in_close_wait", state: tcpwire.FinWait2, much: 1000,
