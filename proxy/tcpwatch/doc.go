@@ -1,8 +1,8 @@
 // Package tcpwatch knows how the kernel is asked about a connection: what it
 // remembers of the three-way handshake when accept returns ([Open]), how the
 // connection stands now ([Info]), how long a listener's queue is ([Queue]), what
-// becomes of a socket after it was closed ([Diag]), how all sockets of a port stand
-// and what that means ([SurveyPorts]), and the whole life of each connection from
+// becomes of a socket after it was closed ([Diag]), how all sockets of a port or of
+// this process stand and what that means ([SurveyPorts], [SurveyEndpoints]), and the whole life of each connection from
 // its SYN to the end of its TIME-WAIT ([Watcher], [Flow]).
 //
 // It works on Linux. Elsewhere, and on sockets that are not TCP, each function
@@ -102,6 +102,9 @@
 //	  now    net.ipv4.tcp_fin_timeout = 60
 //	  now    net.ipv4.tcp_max_tw_buckets = 131072
 //	  peers  127.0.0.2 (215), 127.0.0.3 (85)
+//
+// A running instance that is asked without --port shows its own sockets alone, and
+// adds its own settings as they are: now listeners.main.timeouts.half_close = 1m.
 //
 // Held ones are ours to close: tcp_fin_timeout does not touch them, and keepalive
 // ends them only if the peer is dead. Those that nobody holds are small (256 bytes),
