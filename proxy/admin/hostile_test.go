@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,12 +63,47 @@ func (n noise) failure() event.Failure {
 		TLS: event.TLSState{Version: n.text(), Cipher: n.text(), Group: n.text(), ServerName: n.text(), ALPN: n.text()}}
 }
 
+func (n noise) party() event.Side {
+	return [...]event.Side{event.ClientSide, event.UpstreamSide, event.ProxySide, event.Side(n.text())}[n.IntN(4)]
+}
+
+func (n noise) state() string {
+	return [...]string{"FIN-WAIT-2", "TIME-WAIT", "CLOSE-WAIT", "CLOSED", "LAST-ACK", n.text()}[n.IntN(6)]
+}
+
+func (n noise) witness() event.Witness {
+	return event.Witness{Source: n.text(), Quality: [...]string{"exact", "derived", "inferred", n.text()}[n.IntN(4)]}
+}
+
+func (n noise) segment() *event.Segment {
+	if n.IntN(3) == 0 {
+		return nil
+	}
+	return &event.Segment{Numbered: n.IntN(2) == 0, Seq: n.Uint32(), Ack: n.Uint32(), Bytes: n.IntN(2) == 0, Flags: [...]string{"SYN", "FIN,ACK", n.text()}[n.IntN(3)],
+		Window: uint16(n.Uint32()), TTL: uint8(n.Uint32()), MSS: uint16(n.Uint32()), WScale: n.IntN(300) - 2, SACK: true, Timestamps: true, TSVal: n.Uint32(), TSEcr: n.Uint32()}
+}
+
 func (n noise) body() event.Body {
 	side := event.ClientSide
 	if n.IntN(2) == 0 {
 		side = event.UpstreamSide
 	}
-	switch n.IntN(18) {
+	switch n.IntN(25) {
+	case 18:
+		return event.TCPSYN{Side: side, By: n.party(), Attempt: n.IntN(4), Segment: n.segment(), Witness: n.witness()}
+	case 19:
+		return event.TCPSYNACK{Side: side, By: n.party(), Attempt: n.IntN(4), Segment: n.segment(), Witness: n.witness()}
+	case 20:
+		return event.TCPState{Side: side, From: n.text(), To: n.state(), Witness: n.witness()}
+	case 21:
+		return event.TCPRetransmit{Side: side, By: n.party(), Timeout: true, Attempt: n.IntN(70), Segment: n.segment(), Witness: n.witness()}
+	case 22:
+		return event.TCPFIN{Side: side, By: n.party(), First: n.IntN(2) == 0, Segment: n.segment(), Witness: n.witness()}
+	case 23:
+		return event.TCPRST{Side: side, By: n.party(), First: n.IntN(2) == 0, Segment: n.segment(), Witness: n.witness()}
+	case 24:
+		return event.TCPTimeWait{Side: side, State: n.state(), Expires: n.duration(), First: n.party(), Verdict: n.text(), Words: n.text(),
+			Passed: []event.Passage{{State: n.text(), After: n.duration()}}, Witness: n.witness()}
 	case 0:
 		return event.TCPAccepted{SYN: &event.SYN{WScale: n.IntN(16) - 1}, Kernel: &event.TCPInfo{RTT: n.duration()}, Options: n.textsUpTo(9)}
 	case 1:
@@ -161,7 +197,7 @@ func TestLadderOfAnEmptyDocument(t *testing.T) {
 }
 
 func TestColoursAreTheOnlyControls(t *testing.T) {
-	for _, s := range samples() {
+	for _, s := range slices.Concat(samples(), watched()) {
 		d := document(t, s)
 		painted := AppendLadder(nil, d, LadderOptions{Color: true})
 		for _, c := range []tone{good, bad, warn, faint, bold, "\x1b[0m"} {

@@ -60,8 +60,12 @@ func (c *climb) when(s *Step) string {
 		return at
 	}
 	text := strings.TrimSpace(at)
-	if len(text) >= 9 {
-		text = text[:strings.LastIndexByte(text, '.')+2]
+	if dot := strings.IndexByte(text, '.'); len(text) >= 9 && dot > 0 { // no room for the mark
+		_, unit, _ := strings.Cut(text, " ")
+		text = strings.TrimSpace(text[:dot+2] + " " + unit)
+		if len(text) >= 9 {
+			text = strings.TrimSpace(text[:dot] + " " + unit)
+		}
 	}
 	if text == "before" {
 		return at

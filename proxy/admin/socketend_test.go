@@ -91,3 +91,16 @@ func TestWhatNobodySawIsNotDrawnAsSeen(t *testing.T) {
 		t.Errorf("no FIN in\n%s", text)
 	}
 }
+
+func TestTimesThatAreNotExactKeepToTheirColumn(t *testing.T) {
+	c := &climb{}
+	for us, want := range map[int64]string{
+		-4_000: "  ~-4.000", 0: "   ~0.000", 99_999_999: " ~99999.9", -9_999_999: " ~-9999.9", -20_000_000: "   before",
+		99_999_900_000: " ~99999 s", 4_000_000_000: " ~4000.0 s"[1:], 9e15: "~104167 d",
+	} {
+		s := &Step{T: us, Detail: Detail{Quality: "derived"}}
+		if got := c.when(s); got != want {
+			t.Errorf("%d µs: got %q, want %q", us, got, want)
+		}
+	}
+}

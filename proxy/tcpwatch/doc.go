@@ -2,8 +2,9 @@
 // remembers of the three-way handshake when accept returns ([Open]), how the
 // connection stands now ([Info]), how long a listener's queue is ([Queue]), what
 // becomes of a socket after it was closed ([Diag]), how all sockets of a port or of
-// this process stand and what that means ([SurveyPorts], [SurveyEndpoints]), and the whole life of each connection from
-// its SYN to the end of its TIME-WAIT ([Watcher], [Flow]).
+// this process stand and what that means ([SurveyPorts], [SurveyEndpoints]), and
+// the whole life of each connection from its SYN to the end of its TIME-WAIT
+// ([Watcher], [Flow]).
 //
 // It works on Linux. Elsewhere, and on sockets that are not TCP, each function
 // returns an error that matches errors.ErrUnsupported.
