@@ -28,7 +28,7 @@ func designed() Config {
 				Handshake: 10 * time.Second, FirstByte: 5 * time.Second, Idle: 5 * time.Minute,
 				HalfClose: time.Minute, AlertLinger: 500 * time.Millisecond,
 			},
-			Limits: Limits{MaxConnections: 10000, MaxHandshakes: 256, OnLimit: "close"},
+			Limits: Limits{MaxConnections: 10000, MaxUnauthenticated: 2000, MaxHandshakes: 256, OnLimit: "close"},
 			Close:  Close{Abort: "propagate", Truncation: "pass"},
 			Socket: ListenerSocket{NoDelay: true, KeepAlive: designedKeepAlive(), Linger: -1, SaveSYN: true},
 		}},

@@ -212,6 +212,8 @@ func TestAddresses(t *testing.T) {
 
 func TestForms(t *testing.T) {
 	for _, tt := range []struct{ form, good, bad, want string }{
+		{"address_or_empty", "", "0.0.0.0", "not an address of this machine"},
+		{"address_or_empty", "2001:db8::1", "192.0.2.1:80", "not an address of this machine"},
 		{"alpn", "h2", "", "1 to 255 bytes"},
 		{"alpn", "x", strings.Repeat("x", 256), "1 to 255 bytes"},
 		{"cidr", "10.0.0.0/8", "10.0.0.1/8", `did you mean "10.0.0.0/8"?`},

@@ -13,6 +13,7 @@ import (
 
 // forms are the checks an `is` tag names. Each gets the text of one value.
 var forms = map[string]func(string) error{
+	"address_or_empty":   isAddressOrEmpty,
 	"alpn":               isALPN,
 	"cidr":               isCIDR,
 	"cipher_suite":       isCipherSuite,
@@ -40,6 +41,16 @@ func (f *field) hasForm(s string) error {
 func isName(s string) error {
 	if !nameForm.MatchString(s) {
 		return fmt.Errorf("%q is not a name: use lower-case letters, digits and _", s)
+	}
+	return nil
+}
+
+func isAddressOrEmpty(s string) error {
+	if s == "" {
+		return nil
+	}
+	if a, err := netip.ParseAddr(s); err != nil || a.IsUnspecified() || a.IsMulticast() {
+		return fmt.Errorf("%q is not an address of this machine, such as 192.0.2.1 or 2001:db8::1", s)
 	}
 	return nil
 }

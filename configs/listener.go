@@ -93,12 +93,16 @@ type Timeouts struct {
 type Limits struct {
 	// Connections open at once.
 	MaxConnections int `mapstructure:"max_connections" unit:"connections" min:"1"`
-	// Handshakes in progress at once, which guards the CPU.
+	// Connections not let in yet at once: silent, in the handshake, or refused. At the limit the client that keeps the proxy waiting longest makes room.
+	MaxUnauthenticated int `mapstructure:"max_unauthenticated" unit:"connections" min:"1"`
+	// Handshakes computed at once, which guards the CPU. Those that wait for their clients do not count.
 	MaxHandshakes int `mapstructure:"max_handshakes" unit:"handshakes" min:"1"`
 	// New connections a second; 0 is unlimited.
 	AcceptRate int `mapstructure:"accept_rate" unit:"connections a second"`
-	// Connections of one client address at once; 0 is unlimited.
+	// Connections of one client address at once, an IPv6 /64 counting as one; 0 is unlimited.
 	PerIPConnections int `mapstructure:"per_ip_connections" unit:"connections"`
+	// Connections of one client address at once that are not let in yet; 0 is unlimited.
+	PerIPUnauthenticated int `mapstructure:"per_ip_unauthenticated" unit:"connections"`
 	// What happens to a connection over a limit: close it, or let it wait in the kernel's queue.
 	OnLimit string `mapstructure:"on_limit" enum:"close|wait"`
 }

@@ -10,6 +10,8 @@ type Upstream struct {
 	Balance string `mapstructure:"balance" enum:"first_up|round_robin|least_conn"`
 	// How long a dial may take.
 	DialTimeout time.Duration `mapstructure:"dial_timeout" min:"1ms"`
+	// Local address to dial from; empty is the kernel's choice. It has one port for each connection to one upstream address.
+	Source string `mapstructure:"source" is:"address_or_empty"`
 	// TLS to the upstream.
 	TLS UpstreamTLS `mapstructure:"tls"`
 	// The PROXY protocol header sent to the upstream.

@@ -29,6 +29,9 @@ func (s *session) close() {
 	if how.client == orderly && s.endClient() != nil {
 		how.client = abortive
 	}
+	if over.hit != nil {
+		s.emit(time.Now(), *over.hit)
+	}
 	if upstream != nil {
 		s.closeUpstream(upstream, how.upstream, &over)
 	}

@@ -17,7 +17,7 @@ func (s *session) dial() bool {
 	}
 	conn, reached, err := s.Upstream.dial(ctx, s.tellDialFailed)
 	if err != nil {
-		o := outcome{reason: upstreamReason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: err.Error()}
+		o := outcome{reason: s.Upstream.reason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: err.Error()}
 		s.end(o)
 		return false
 	}
@@ -55,7 +55,7 @@ func (s *session) tellDialFailed(a attempt) {
 		return // the dial was called off
 	}
 	s.emit(a.began.Add(a.duration), event.UpstreamFailed{
-		Upstream: s.Upstream.Name, Address: a.address.String(), Reason: upstreamReason(a.err), Detail: a.err.Error(),
+		Upstream: s.Upstream.Name, Address: a.address.String(), Reason: s.Upstream.reason(a.err), Detail: a.err.Error(),
 		Duration: a.duration, Attempt: a.number, Last: a.last,
 	})
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 )
@@ -11,7 +12,7 @@ func queue(t *testing.T, g *gate, n, most int) (admitted func() int) {
 	t.Helper()
 	in := make(chan error, n)
 	for range n {
-		go func() { in <- g.enter(t.Context(), most) }()
+		go func() { in <- g.enter(t.Context(), most, false) }()
 	}
 	return func() int {
 		synctest.Wait()
@@ -72,7 +73,7 @@ func TestGateForgetsWhoGaveUp(t *testing.T) {
 		g.try(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error, 1)
-		go func() { gone <- g.enter(ctx, 1) }()
+		go func() { gone <- g.enter(ctx, 1, false) }()
 		synctest.Wait()
 		cancel()
 		if err := <-gone; err != context.Canceled {
@@ -83,4 +84,19 @@ func TestGateForgetsWhoGaveUp(t *testing.T) {
 			t.Errorf("the place went to somebody who no longer waits")
 		}
 	})
+}
+
+func TestSourcesOfIPv6AreNetworks(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.7":            "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::",
+		"2001:db8:1:2:ffff::1": "2001:db8:1:2::",
+		"::1":                  "::1",
+		"fe80::1%eth0":         "fe80::1%eth0",
+		"::ffff:192.0.2.7":     "::ffff:192.0.2.7", // unmapped before it comes here
+	} {
+		if got := sourceOf(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
+			t.Errorf("%s counts as %s, want %s", addr, got, want)
+		}
+	}
 }

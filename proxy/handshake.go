@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"fmt"
 	"time"
@@ -46,16 +45,15 @@ func (s *session) heard(h *tls.ClientHelloInfo) {
 // handshake answers the client's ClientHello and sees the handshake through to
 // Finished. Nobody counts as authenticated before that.
 func (s *session) handshake() bool {
-	if !s.takeHandshakePlace() {
-		return false
-	}
-	defer s.listener.shaking.leave()
-	if !s.deadline(s.handshakeBy()) {
+	s.shaking = true
+	defer s.rest()
+	if s.compute() != nil || !s.deadline(s.handshakeBy()) {
 		return false
 	}
 	growStack(0)
 	s.tls = tls.Server(s.tap, s.own.base)
 	err := s.tls.Handshake()
+	s.shaking = false
 	s.tap.hush()
 	over := s.tap.age(time.Now())
 	if err != nil {
@@ -67,32 +65,6 @@ func (s *session) handshake() bool {
 	cs := s.tls.ConnectionState()
 	s.settled(&cs)
 	return s.deadline(time.Time{})
-}
-
-// takeHandshakePlace counts this handshake among those going on, or waits its
-// turn within its own time.
-func (s *session) takeHandshakePlace() bool {
-	most := s.Limits.Handshakes
-	if s.listener.shaking.try(most) {
-		return true
-	}
-	hit := event.LimitHit{Reason: event.LimitHandshakes, Value: most, Key: "limits.max_handshakes", Action: "close"}
-	if s.Limits.WaitAtConnection {
-		hit.Action = "wait"
-		s.emit(time.Now(), hit)
-		ctx, cancel := context.WithDeadline(context.Background(), s.handshakeBy())
-		defer cancel()
-		if !s.setCancel(cancel) {
-			return false
-		}
-		if s.listener.shaking.enter(ctx, most) == nil {
-			return true
-		}
-	} else {
-		s.emit(time.Now(), hit)
-	}
-	s.end(outcome{reason: hit.Reason, cause: event.CauseLimit, by: byError, how: event.ByRST})
-	return false
 }
 
 // judge decides about the client. crypto/tls calls it on every handshake, full or

@@ -10,18 +10,20 @@ import (
 )
 
 // gate counts what is going on at once and lets callers wait for their turn, in
-// order. The bound comes with each call, because it changes on reload; rebound
-// gives the new one to those who wait already.
+// order; who has begun something goes before who begins. The bound comes with each
+// call, because it changes on reload; rebound gives the new one to those who wait
+// already.
 type gate struct {
 	mu      sync.Mutex
 	inside  int
-	waiting []*turn // oldest first
+	waiting []*turn // those who have begun first, each kind oldest first
 }
 
 // turn is somebody's place in the queue before a gate.
 type turn struct {
-	most int           // protected by gate.mu
-	come chan struct{} // closed when its owner is inside
+	most  int // protected by gate.mu
+	begun bool
+	come  chan struct{} // closed when its owner is inside
 }
 
 func free(inside, most int) bool { return most <= 0 || inside < most }
@@ -37,16 +39,23 @@ func (g *gate) try(most int) bool {
 	return true
 }
 
-// enter waits until fewer than most are inside, or ctx ends.
-func (g *gate) enter(ctx context.Context, most int) error {
+// enter waits until fewer than most are inside, or ctx ends. Who has begun waits
+// only for those who have begun too.
+func (g *gate) enter(ctx context.Context, most int, begun bool) error {
 	g.mu.Lock()
 	if free(g.inside, most) {
 		g.inside++
 		g.mu.Unlock()
 		return nil
 	}
-	t := &turn{most: most, come: make(chan struct{})}
-	g.waiting = append(g.waiting, t)
+	t := &turn{most: most, begun: begun, come: make(chan struct{})}
+	behind := len(g.waiting)
+	if begun {
+		if i := slices.IndexFunc(g.waiting, func(t *turn) bool { return !t.begun }); i >= 0 {
+			behind = i
+		}
+	}
+	g.waiting = slices.Insert(g.waiting, behind, t)
 	g.mu.Unlock()
 
 	select {
@@ -106,12 +115,9 @@ type perAddress struct {
 
 // try counts one more connection of addr unless it has most already.
 func (p *perAddress) try(addr netip.Addr, most int) bool {
-	if most <= 0 || !addr.IsValid() {
-		return true
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open[addr] >= most {
+	if !free(p.open[addr], most) {
 		return false
 	}
 	if p.open == nil {

@@ -1,10 +1,12 @@
 package proxy_test
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -148,47 +150,126 @@ func TestSilentClientsHoldNoPlaceAmongTheHandshakes(t *testing.T) {
 	}
 }
 
+// slowKey signs when it is told to: a handshake computes for as long as a test
+// wants.
+type slowKey struct {
+	crypto.Signer
+	signing chan struct{} // sent to when a signature is asked for
+	sign    chan struct{} // closed to have it made
+	goOn    func()        // closes it
+}
+
+func (k *slowKey) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	k.signing <- struct{}{}
+	<-k.sign
+	return k.Signer.Sign(rand, digest, opts)
+}
+
+// signsSlowly makes the proxy's signatures wait.
+func signsSlowly(s *proxy.Settings) *slowKey {
+	k := &slowKey{s.TLS.Certificates[0].PrivateKey.(crypto.Signer), make(chan struct{}, 100), make(chan struct{}), nil}
+	k.goOn = sync.OnceFunc(func() { close(k.sign) })
+	pair := s.TLS.Certificates[0]
+	pair.PrivateKey = k
+	s.TLS.Certificates = []tls.Certificate{pair}
+	return k
+}
+
 func TestHandshakesOverTheLimit(t *testing.T) {
+	// beyond returns a lab of which one handshake computes, and what came of a
+	// second one.
+	beyond := func(t *testing.T, change func(*proxy.Settings)) (*lab, *slowKey, chan error) {
+		var key *slowKey
+		l := newLab(t, echo, func(s *proxy.Settings) {
+			s.Limits.Handshakes = 1
+			change(s)
+			key = signsSlowly(s)
+		})
+		t.Cleanup(key.goOn)
+		served := make(chan error, 2)
+		for range 2 {
+			conn := l.dial(l.clientConfig(l.client("alice")))
+			go func() { _, err := exchange(conn, "hello"); served <- err }()
+			if len(event.Bodies[event.TCPAccepted](l.events.All())) == 0 {
+				<-key.signing
+			}
+		}
+		return l, key, served
+	}
 	t.Run("are closed", func(t *testing.T) {
-		l := newLab(t, echo, func(s *proxy.Settings) { s.Limits.Handshakes = 2 })
-		l.stuck()
-		l.stuck()
-		l.active(2)
-		time.Sleep(20 * time.Millisecond) // until both have been read
-		if _, err := exchange(l.dial(l.clientConfig(l.client("alice"))), "hello"); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("the third got %v, want ECONNRESET", err)
+		l, _, served := beyond(t, func(*proxy.Settings) {})
+		if err := <-served; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the second got %v, want ECONNRESET", err)
 		}
 		if hit := waitFor[event.LimitHit](l); hit.Reason != event.LimitHandshakes || hit.Action != "close" {
 			t.Errorf("hit: %+v", hit)
 		}
 	})
 	t.Run("wait", func(t *testing.T) {
-		l := newLab(t, echo, func(s *proxy.Settings) {
-			s.Limits.Handshakes, s.Limits.WaitAtConnection = 2, true
-		})
-		first := l.stuck()
-		l.stuck()
-		l.active(2)
-		time.Sleep(20 * time.Millisecond)
-		conn := l.dial(l.clientConfig(l.client("alice")))
-		served := make(chan error, 1)
-		go func() { _, err := exchange(conn, "hello"); served <- err }()
+		l, key, served := beyond(t, func(s *proxy.Settings) { s.Limits.WaitAtConnection = true })
 		if hit := waitFor[event.LimitHit](l); hit.Reason != event.LimitHandshakes || hit.Action != "wait" {
 			t.Errorf("hit: %+v", hit)
 		}
-		first.Close()
-		if err := <-served; err != nil {
-			t.Errorf("the one that waited: %v", err)
+		key.goOn()
+		for range 2 {
+			if err := <-served; err != nil {
+				t.Errorf("one of them: %v", err)
+			}
 		}
+		for _, ok := range event.Bodies[event.HandshakeOK](l.events.All()) {
+			if names := phaseNames(ok.Phases); slices.Contains(names, event.PhaseQueue) {
+				return
+			}
+		}
+		t.Error("no handshake tells that it waited")
 	})
 	t.Run("wait no longer than a handshake may take", func(t *testing.T) {
-		l := newLab(t, echo, func(s *proxy.Settings) {
-			s.Limits.Handshakes, s.Limits.WaitAtConnection, s.Timeouts.Handshake = 1, true, 300*time.Millisecond
+		l, _, served := beyond(t, func(s *proxy.Settings) {
+			s.Limits.WaitAtConnection, s.Timeouts.Handshake = true, 300*time.Millisecond
 		})
-		l.stuck()
-		l.stuck()
-		l.active(0)
+		if err := <-served; err == nil {
+			t.Error("the second was served")
+		}
+		if end := l.closed(); end.Reason != event.LimitHandshakes {
+			t.Errorf("closed: %+v", end)
+		}
 	})
+}
+
+func TestStalledHandshakesHoldUpNobody(t *testing.T) {
+	for _, wait := range []bool{false, true} {
+		l := newLab(t, echo, func(s *proxy.Settings) { s.Limits.Handshakes, s.Limits.WaitAtConnection = 1, wait })
+		for range 5 {
+			l.stuck()
+			l.halfway()
+		}
+		l.stillServes()
+	}
+}
+
+// halfway connects a client that stops once the proxy's flight has come.
+func (l *lab) halfway() net.Conn {
+	l.t.Helper()
+	conn := l.raw()
+	flight := make(chan struct{}, 10)
+	go tls.Client(&deafAfter{conn, flight}, l.clientConfig()).Handshake()
+	<-flight
+	return conn
+}
+
+// deafAfter is a connection that hands on nothing of what comes.
+type deafAfter struct {
+	net.Conn
+	came chan struct{}
+}
+
+func (d *deafAfter) Read(p []byte) (int, error) {
+	n, err := d.Conn.Read(p)
+	d.came <- struct{}{}
+	if err == nil && n > 0 {
+		_, err = io.Copy(io.Discard, d.Conn)
+	}
+	return 0, errors.Join(err, io.ErrUnexpectedEOF)
 }
 
 func TestAcceptRate(t *testing.T) {
@@ -210,30 +291,76 @@ func TestAcceptRate(t *testing.T) {
 }
 
 func TestEveryPlaceComesBackAfterBrokenHandshakes(t *testing.T) {
-	broken, limit := 500, 4
-	if testing.Short() {
-		broken = 100
+	broken, limit := 10000, 8
+	if testing.Short() || raceEnabled {
+		broken = 400
 	}
 	l := newLab(t, echo, func(s *proxy.Settings) {
-		s.Limits.Connections, s.Limits.Handshakes, s.Limits.PerIP, s.Limits.WaitAtConnection = limit, limit, 2*limit, true
-		s.Timeouts.AlertLinger = 50 * time.Millisecond
-	})
-	refused := l.clientConfig()
-	for i := range broken {
-		switch i % 5 {
-		case 0:
-			l.raw().Close()
-		case 1:
-			reset(l.raw())
-		case 2:
-			reset(l.stuck())
-		case 3:
-			conn := l.raw()
-			io.WriteString(conn, "\x16\x03\x01\x00\x05hello")
-			conn.Close()
-		case 4:
-			exchange(l.dial(refused), "hello")
+		s.Limits = proxy.Limits{
+			Connections: limit, Unauthenticated: limit / 2, Handshakes: 1, PerIP: 2 * limit, PerIPUnauthenticated: limit, WaitAtConnection: true,
 		}
+		s.Timeouts.AlertLinger, s.Timeouts.FirstByte, s.Timeouts.Handshake = 20*time.Millisecond, 300*time.Millisecond, 2*time.Second
+	})
+	refused, good := l.clientConfig(), l.clientConfig(l.client("alice"))
+	refused.CurvePreferences = []tls.CurveID{tls.X25519} // it is about places, not about keys
+	good.CurvePreferences = refused.CurvePreferences
+	var most atomic.Int64
+	breakOne := func(i int) {
+		conn, err := net.Dial("tcp", l.addr)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(30 * time.Second))
+		switch i % 8 {
+		case 0: // a probe
+		case 1:
+			conn.(*net.TCPConn).SetLinger(0)
+		case 2: // reset in the middle of the ClientHello
+			io.WriteString(conn, "\x16\x03\x01\x02\x00\x01\x00")
+			conn.(*net.TCPConn).SetLinger(0)
+		case 3: // garbage
+			io.WriteString(conn, "\x16\x03\x01\x00\x05hello")
+		case 4:
+			io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+			io.Copy(io.Discard, conn)
+		case 5:
+			exchange(tls.Client(conn, refused), "hello")
+		case 6:
+			if answer, err := exchange(tls.Client(conn, good), "hello"); answer != "hello" {
+				t.Errorf("a good one got %q, %v", answer, err)
+			}
+		case 7:
+			if i%200 == 7 { // silent until its time is over, or it makes room
+				io.Copy(io.Discard, conn)
+			}
+		}
+		for n := int64(l.server.Active()); ; {
+			if old := most.Load(); n <= old || most.CompareAndSwap(old, n) {
+				break
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	work := make(chan int)
+	for range 16 {
+		wg.Go(func() {
+			for i := range work {
+				breakOne(i)
+			}
+		})
+	}
+	for i := range broken {
+		work <- i
+		if i%500 == 499 {
+			l.events.Reset() // what is kept of each connection is not what is looked for
+		}
+	}
+	close(work)
+	wg.Wait()
+	if got := most.Load(); got > int64(limit) {
+		t.Errorf("%d connections were open at once, the limit is %d", got, limit)
 	}
 	l.active(0)
 	for range limit {

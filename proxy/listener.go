@@ -24,8 +24,12 @@ type Listener struct {
 	tickets  ticketRings
 	sessions sessions
 	open     gate // connections
-	shaking  gate // handshakes
+	fresh    gate // connections that have not been let in
+	shaking  gate // handshakes that compute
 	sources  perAddress
+
+	newcomers    newcomers  // who have a place at fresh
+	freshSources perAddress // whose they are
 
 	accepting sync.Mutex // held while it accepts
 
@@ -144,7 +148,7 @@ func (l *Listener) serve(ctx context.Context) error {
 		conn, err := l.ln.Accept()
 		if err == nil {
 			pause = 0
-			l.start(conn, held, time.Now())
+			l.start(ctx, conn, held, time.Now())
 			continue
 		}
 		if held {
@@ -205,7 +209,7 @@ func (l *Listener) waitUnder(ctx context.Context, e *epoch) error {
 			return err
 		}
 	}
-	return l.open.enter(ctx, e.Limits.Connections)
+	return l.awaitOpen(ctx, e.Limits.Connections)
 }
 
 // wakeBy says how to end the accept loop's wait for room when the settings e are
@@ -218,37 +222,60 @@ func (l *Listener) wakeBy(wake func(), e *epoch) bool {
 }
 
 // start begins the session of an accepted connection, or turns it away.
-func (l *Listener) start(conn net.Conn, held bool, at time.Time) {
+func (l *Listener) start(ctx context.Context, conn net.Conn, held bool, at time.Time) {
 	s := newSession(l, conn, at)
-	hit, ok := l.overLimit(s, held)
+	hit, ok := l.overLimit(ctx, s, held)
 	if !ok {
+		s.settle()
+		s.leavePlaces()
 		s.reject(at, hit)
 		return
 	}
+	l.newcomers.add(s)
 	s.active = l.sessions.add(s)
 	go s.serve()
 }
 
 // overLimit takes the connection's places among those the limits count. It
-// returns the limit that leaves none.
-func (l *Listener) overLimit(s *session, held bool) (hit event.LimitHit, ok bool) {
-	limits := s.Limits
-	if !held {
-		if s.pace != nil && !s.pace.Allow() {
-			return event.LimitHit{Reason: event.LimitRate, Value: int(limits.AcceptRate), Key: "limits.accept_rate", Action: "close"}, false
-		}
-		if !l.open.try(limits.Connections) {
-			return event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}, false
-		}
+// returns the limit that leaves none. Those of one client come first: who has too
+// many makes nobody else give way.
+func (l *Listener) overLimit(ctx context.Context, s *session, held bool) (hit event.LimitHit, ok bool) {
+	limits := &s.Limits
+	if held {
+		s.places = append(s.places, l.open.leave)
+	} else if s.pace != nil && !s.pace.Allow() {
+		return event.LimitHit{Reason: event.LimitRate, Value: int(limits.AcceptRate), Key: "limits.accept_rate", Action: "close"}, false
 	}
-	s.places = append(s.places, l.open.leave)
-	client := s.about.Client.Addr()
-	if limits.PerIP > 0 && client.IsValid() {
-		if !l.sources.try(client, limits.PerIP) {
-			s.leavePlaces()
+	source := sourceOf(s.about.Client.Addr())
+	if limits.PerIP > 0 && source.IsValid() {
+		if !l.sources.try(source, limits.PerIP) {
 			return event.LimitHit{Reason: event.LimitPerIP, Value: limits.PerIP, Key: "limits.per_ip_connections", Action: "close"}, false
 		}
-		s.places = append(s.places, func() { l.sources.leave(client) })
+		s.places = append(s.places, func() { l.sources.leave(source) })
+	}
+	if limits.PerIPUnauthenticated > 0 && source.IsValid() {
+		if !l.freshSources.try(source, limits.PerIPUnauthenticated) {
+			return event.LimitHit{Reason: event.LimitPerIPUnauthenticated, Value: limits.PerIPUnauthenticated, Key: "limits.per_ip_unauthenticated", Action: "close"}, false
+		}
+		s.unsettle = func() { l.freshSources.leave(source) }
+	}
+	if !held {
+		hit = event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}
+		if !l.enter(ctx, &l.open, hit, false) {
+			return hit, false
+		}
+		s.places = append(s.places, l.open.leave)
+	}
+	hit = event.LimitHit{Reason: event.LimitUnauthenticated, Value: limits.Unauthenticated, Key: "limits.max_unauthenticated", Action: "close"}
+	if !l.enter(ctx, &l.fresh, hit, limits.WaitAtConnection) {
+		return hit, false
+	}
+	others := s.unsettle
+	s.unsettle = func() {
+		l.fresh.leave()
+		if others != nil {
+			others()
+		}
 	}
 	return event.LimitHit{}, true
 }

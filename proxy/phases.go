@@ -13,6 +13,7 @@ type phase uint8
 const (
 	waitHello phase = iota
 	readHello
+	waitTurn
 	retry
 	keyExchange
 	serverAuth
@@ -24,7 +25,7 @@ const (
 )
 
 var phaseNames = [...]string{
-	waitHello: event.PhaseWaitHello, readHello: event.PhaseReadHello, retry: event.PhaseRetry, keyExchange: event.PhaseKeyExchange,
+	waitHello: event.PhaseWaitHello, readHello: event.PhaseReadHello, waitTurn: event.PhaseQueue, retry: event.PhaseRetry, keyExchange: event.PhaseKeyExchange,
 	serverAuth: event.PhaseServerAuth, writeFlight: event.PhaseWriteFlight, waitClient: event.PhaseWaitClient,
 	chainVerify: event.PhaseChainVerify, decide: event.PhasePolicy, proof: event.PhaseProof,
 }
@@ -60,12 +61,15 @@ func (s *stretches) now() time.Duration {
 	return s.until[s.n-1]
 }
 
-// last is the phase that ended last; a number that is none before the first has.
+// last is the phase that ended last, our queue apart; a number that is none before
+// the first has.
 func (s *stretches) last() phase {
-	if s.n == 0 {
-		return phase(len(phaseNames))
+	for i := s.n - 1; i >= 0; i-- {
+		if s.phase[i] != waitTurn {
+			return s.phase[i]
+		}
 	}
-	return s.phase[s.n-1]
+	return phase(len(phaseNames))
 }
 
 // phases returns the stretches as they stand in events.
@@ -101,6 +105,9 @@ func (m *moments) sawRead(n int, began, done time.Duration) {
 		m.cut.end(waitClient, done)
 	}
 }
+
+// sawTurn notes that what the client sent waited for the CPU until now.
+func (m *moments) sawTurn(at time.Duration) { m.cut.end(waitTurn, at) }
 
 // sawHello notes that the ClientHello was understood.
 func (m *moments) sawHello(at time.Duration) {

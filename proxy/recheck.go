@@ -21,6 +21,7 @@ const (
 // admit says that the client has been let in: from now on it is judged again when
 // something changes.
 func (s *session) admit() {
+	s.settle()
 	s.mu.Lock()
 	s.admitted = true
 	s.mu.Unlock()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"container/list"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -25,12 +26,18 @@ type session struct {
 	active int      // connections open when it came, itself included
 	places []func() // gives back what the limits count
 
+	unsettle func()        // gives back a newcomer's places; nil once settled
+	newcomer *list.Element // among the newcomers; protected by their lock
+
 	tap *tap      // the client's connection
 	tls *tls.Conn // over tap
 
 	hello         hello               // what the ClientHello said
 	ticketOffered bool                // a session to resume was offered …
 	ticketOpened  bool                // … and sealed with a key we have
+	shaking       bool                // the handshake is going on …
+	computing     bool                // … and has a turn at the CPU
+	begun         bool                // it has had one
 	tlsDone       bool                // the handshake is finished
 	decision      policy.Decision     // made in VerifyConnection
 	presented     []*x509.Certificate // what it was made about
@@ -63,6 +70,7 @@ type outcome struct {
 	by     string
 	how    event.How
 	detail string
+	hit    *event.LimitHit // the limit that ended it; nil where none did
 }
 
 // Whose hand it was; values of conn.closed.by and of the metric's label.
@@ -107,6 +115,7 @@ func (s *session) run() {
 func (s *session) serve() {
 	defer s.listener.sessions.remove(s)
 	defer s.leavePlaces()
+	defer s.settle()
 	defer s.guard(s.abandon)
 	s.run()
 }

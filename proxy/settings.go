@@ -136,11 +136,13 @@ const (
 
 // Limits bound what a listener takes on. 0 means no bound.
 type Limits struct {
-	Connections      int     // open at once
-	Handshakes       int     // handshakes going on at once, from the first byte to the verdict
-	PerIP            int     // open at once from one address
-	AcceptRate       float64 // connections a second
-	WaitAtConnection bool    // at a limit, leave connections in the kernel's queue instead of closing them
+	Connections          int     // open at once
+	Unauthenticated      int     // of them, those that have not been let in
+	Handshakes           int     // handshakes that compute at once; those that wait for the client do not count
+	PerIP                int     // open at once from one IPv4 address or one IPv6 /64
+	PerIPUnauthenticated int     // of them, those that have not been let in
+	AcceptRate           float64 // connections a second
+	WaitAtConnection     bool    // at a limit, leave connections in the kernel's queue instead of closing them
 }
 
 // Inspect says how much of a connection is told.

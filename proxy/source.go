@@ -156,6 +156,22 @@ func goneBothWays(conn net.Conn) bool {
 	return gone
 }
 
+// pending tells whether a connection waits to be accepted; true where that cannot
+// be known.
+func pending(ln net.Listener) bool {
+	c, ok := ln.(syscall.Conn)
+	if !ok {
+		return true
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	waits := true
+	raw.Control(func(fd uintptr) { waits = polled(fd, unix.POLLIN)&unix.POLLIN != 0 })
+	return waits
+}
+
 // polled returns what poll(2) says about fd now. Its word on POLLOUT also has
 // the runtime told when there is room again.
 func polled(fd uintptr, events int16) int16 {

@@ -24,6 +24,7 @@ type tap struct {
 	net.Conn // the accepted connection
 
 	in, out atomic.Int64 // bytes on the wire
+	waiting atomic.Int64 // see awaited: when its turn began, plus 1; 0 while it is not waited for
 
 	sawEOF   atomic.Bool // the client's FIN was read
 	sawReset atomic.Bool // the client's RST was met
@@ -39,9 +40,10 @@ type tap struct {
 	// Of the handshake; not touched once quiet.
 	log        *recording // with its secrets; nil where the handshake is not inspected
 	when       moments
-	clearAlert uint8 // description of the alert in clear with which the last read ended …
-	gotAlert   bool  // … if it did
-	lastWord   bool  // an alert of ours went out in another's place: nothing may follow
+	spoke      time.Duration // when our last write was done; 0 before the first
+	clearAlert uint8         // description of the alert in clear with which the last read ended …
+	gotAlert   bool          // … if it did
+	lastWord   bool          // an alert of ours went out in another's place: nothing may follow
 
 	session *session // whose connection it is
 }
@@ -115,9 +117,12 @@ func (t *tap) read(p []byte) (int, error) {
 
 // listen reads during the handshake.
 func (t *tap) listen(p []byte) (int, error) {
+	t.session.rest()
+	t.waiting.Store(1 + int64(t.spoke))
 	began := time.Now()
 	n, err := t.Conn.Read(p)
 	done := time.Now()
+	t.waiting.Store(0)
 	t.in.Add(int64(n))
 	t.when.sawRead(n, t.age(began), t.age(done))
 	if n > 0 {
@@ -125,8 +130,18 @@ func (t *tap) listen(p []byte) (int, error) {
 	}
 	if err != nil {
 		t.note(err)
+		return n, err
 	}
-	return n, err
+	return n, t.session.compute()
+}
+
+// awaited tells whether the client is waited for during the handshake, and since
+// when it has been its turn, counted from accept. What it sends in between changes
+// nothing about that: bytes one by one buy no time. It may be called from any
+// goroutine.
+func (t *tap) awaited() (since time.Duration, waits bool) {
+	w := t.waiting.Load()
+	return time.Duration(w - 1), w != 0
 }
 
 // heard keeps what the client sent during the handshake, and asks the kernel to
@@ -190,9 +205,11 @@ func (t *tap) speak(p []byte) (int, error) {
 	if t.when.refused && t.session.face.auth.OwnVerification {
 		p = t.rightAlert(p)
 	}
+	t.session.rest()
 	began := t.age(time.Now())
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
+	t.spoke = t.age(time.Now())
 	if n > 0 {
 		t.when.sawWrite(p[:n], began, t.age(time.Now()))
 		if t.log != nil {

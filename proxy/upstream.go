@@ -87,7 +87,7 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 			last:    i == len(u.Addresses)-1,
 		}
 		var conn net.Conn
-		conn, a.err = u.dialer.DialContext(ctx, a.address.Network, a.address.Address)
+		conn, a.err = from(u.dialer, a.address.Network).DialContext(ctx, a.address.Network, a.address.Address)
 		a.duration = time.Since(a.began)
 		if a.err == nil {
 			if err := sockopt.Dialed(conn, u.Socket); err != nil {
@@ -108,7 +108,34 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 	return nil, attempt{}, last
 }
 
-// upstreamReason names why an upstream was not reached.
+// from returns the dialer for a network: unix sockets have no source address.
+func from(d *net.Dialer, network string) *net.Dialer {
+	if network != "unix" || d.LocalAddr == nil {
+		return d
+	}
+	bare := *d
+	bare.LocalAddr = nil
+	return &bare
+}
+
+// reason names why the upstream was not reached.
+func (u *Upstream) reason(err error) event.Reason {
+	r := upstreamReason(err)
+	if !u.Socket.Source.IsValid() {
+		return r
+	}
+	var call *os.SyscallError
+	var family *net.AddrError
+	switch {
+	case errors.As(err, &family), errors.As(err, &call) && call.Syscall == "bind" && r == event.UpstreamPortsExhausted:
+		return event.UpstreamSourceUnusable
+	case r == event.UpstreamPortsExhausted:
+		return event.UpstreamSourceExhausted
+	}
+	return r
+}
+
+// upstreamReason names why an upstream was not reached, whatever its source.
 func upstreamReason(err error) event.Reason {
 	var dns *net.DNSError
 	var timeout net.Error

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +126,8 @@ func (m *planner) listener(cfg *configs.Config, name string) {
 			Lifetime: ln.Timeouts.MaxLifetime, HalfClose: ln.Timeouts.HalfClose, AlertLinger: ln.Timeouts.AlertLinger,
 		},
 		Limits: proxy.Limits{
-			Connections: ln.Limits.MaxConnections, Handshakes: ln.Limits.MaxHandshakes, PerIP: ln.Limits.PerIPConnections,
+			Connections: ln.Limits.MaxConnections, Unauthenticated: ln.Limits.MaxUnauthenticated, Handshakes: ln.Limits.MaxHandshakes,
+			PerIP: ln.Limits.PerIPConnections, PerIPUnauthenticated: ln.Limits.PerIPUnauthenticated,
 			AcceptRate: float64(ln.Limits.AcceptRate), WaitAtConnection: ln.Limits.OnLimit == "wait",
 		},
 		Close:            closing(&ln.Close),
@@ -242,6 +244,7 @@ func (m *planner) upstream(cfg *configs.Config, ln configs.Listener) *proxy.Upst
 		return made
 	}
 	made := &proxy.Upstream{Name: name, DialTimeout: u.DialTimeout, Socket: upstreamSocket(&u.Socket)}
+	made.Socket.Source, _ = netip.ParseAddr(u.Source) // "" leaves it to the kernel
 	if u.Balance == "round_robin" {
 		made.Balance = proxy.RoundRobin
 	}

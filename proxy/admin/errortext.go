@@ -142,7 +142,7 @@ var errorTexts = []errorRow{
 	{has("(52)"), byClient, true, []event.Reason{event.PolicyDenied, event.UpstreamRefused}, "the connection was closed without an answer"},
 	{has("broken pipe"), byClient, true, []event.Reason{event.ClientCertMissing, event.ClientCAUnknown, event.PolicyDenied}, "the client was still writing when it was refused"},
 	{has("connection reset"), byProxy, true, []event.Reason{event.PeerReset, event.TCPReset}, ""},
-	{has("econnreset"), byClient, true, []event.Reason{event.LimitConnections, event.LimitPerIP, event.UpstreamRefused}, "the proxy turned the client away, or could not reach the upstream"},
+	{has("econnreset"), byClient, true, []event.Reason{event.LimitConnections, event.LimitMadeRoom, event.LimitPerIP, event.UpstreamRefused}, "the proxy turned the client away, or could not reach the upstream"},
 	{has("i/o timeout"), byProxy, true, []event.Reason{event.HandshakeTimeout, event.FirstByteTimeout, event.UpstreamTimeout}, ""},
 	{has("deadline exceeded"), byProxy, true, []event.Reason{event.HandshakeTimeout, event.FirstByteTimeout, event.UpstreamTimeout}, ""},
 	{has("eof"), byProxy, true, []event.Reason{event.PeerClosed, event.ServerCertUntrusted, event.TCPProbe}, "the client went away without a word; Node.js does so when it refuses our certificate"},

@@ -232,6 +232,7 @@ func (l *ladder) timeSpent() {
 // phaseGroups say whose time the phases are.
 var phaseGroups = []struct{ name, phases string }{
 	{"client", " wait_hello read_hello "},
+	{"queue", " queue "},
 	{"our flight", " key_exchange server_auth write_flight "},
 	{"client flight", " wait_client "},
 	{"verify + policy", " chain_verify policy "},

@@ -53,8 +53,26 @@ var explanations = [reasonCount]Explanation{
 		FixClient: "close connections that are no longer needed, or try again later",
 		FixServer: "raise limits.max_connections (and the nofile limit with it), or shorten timeouts.idle",
 	},
+	LimitUnauthenticated: {
+		What:      "the listener already holds as many connections that are not let in yet as it may",
+		Why:       "limits.max_unauthenticated keeps newcomers from taking the room of established clients; none of them had kept the proxy waiting, so none was closed in favour of this one: a rush of clients, or a flood faster than one connection a second for each place",
+		FixClient: "try again after a pause that grows and is not the same for all clients",
+		FixServer: "set limits.on_limit: wait, raise limits.max_unauthenticated, or bound single sources with limits.per_ip_unauthenticated or a firewall",
+	},
+	LimitMadeRoom: {
+		What:      "the client kept the proxy waiting and was closed to make room for another",
+		Why:       "limits.max_unauthenticated or limits.max_connections was reached; then the clients that have not been let in go first that have been silent in their turn for more than a second, else those that have not said a word",
+		FixClient: "start TLS at once after connecting, and answer without a pause",
+		FixServer: "look for a flood of silent clients (limits.per_ip_unauthenticated bounds single sources); raise the limit if they are good clients that are slow",
+	},
+	LimitPerIPUnauthenticated: {
+		What:      "one client address holds as many connections that are not let in yet as it may",
+		Why:       "an IPv6 /64 counts as one address; behind NAT or a load balancer many clients share one",
+		FixClient: "finish handshakes before opening more connections",
+		FixServer: "raise limits.per_ip_unauthenticated; 0 lifts it",
+	},
 	LimitHandshakes: {
-		What:      "too many handshakes were going on at once",
+		What:      "too many handshakes were to be computed at once",
 		Why:       "limits.max_handshakes guards the CPU: a handshake is the dearest thing a connection does",
 		FixClient: "keep connections open and reuse them, or resume sessions",
 		FixServer: "raise limits.max_handshakes, or set limits.on_limit: wait",
@@ -308,6 +326,18 @@ var explanations = [reasonCount]Explanation{
 		FixServer: "give the upstream several addresses, widen net.ipv4.ip_local_port_range, or reach it through a unix socket",
 	},
 
+	UpstreamSourceExhausted: {
+		What:      "no local port is left at the source address for connections to the upstream",
+		Why:       "a source address has one port for each open connection to one upstream address, and ports in TIME_WAIT count",
+		FixServer: "take upstreams.*.source out or give the upstream more addresses, widen net.ipv4.ip_local_port_range, or keep connections open for longer",
+		Check:     "ss -tan dst UPSTREAM | wc -l; sysctl net.ipv4.ip_local_port_range",
+	},
+	UpstreamSourceUnusable: {
+		What:      "the source address for connections to the upstream cannot be used",
+		Why:       "this machine does not have the address, or not yet, or the upstream is of the other IP version",
+		FixServer: "set upstreams.*.source to an address of this machine, or to \"\" for the kernel's choice",
+		Check:     "ip address; ip route get UPSTREAM from SOURCE",
+	},
 	ServerConfig: {
 		What:      "the proxy could not use its own certificate or key",
 		FixServer: "see the detail; check the certificate and key the listener names",

@@ -18,6 +18,7 @@ type HandshakePhase struct {
 const (
 	PhaseWaitHello   = "wait_hello"   // client, network: accept to the first byte
 	PhaseReadHello   = "read_hello"   // client, network: until the ClientHello is whole and understood
+	PhaseQueue       = "queue"        // proxy: until there was a turn at the CPU for what the client had sent
 	PhaseRetry       = "retry"        // client, network: its second ClientHello, after a HelloRetryRequest
 	PhaseKeyExchange = "key_exchange" // proxy: key shares and key derivation
 	PhaseServerAuth  = "server_auth"  // proxy: our certificate, the signature, Finished
