@@ -121,9 +121,7 @@ func TestChildWithFewPorts(t *testing.T) {
 			if failed.Reason != test.reason || !failed.Last || failed.Detail == "" {
 				t.Errorf("failed: %+v, want %v", failed, test.reason)
 			}
-			if ends := l.ends(); ends[test.reason] != 1 {
-				t.Errorf("ended for %v", ends)
-			}
+			eventually(t, "its client's connection ended for that", func() bool { return l.ends()[test.reason] == 1 })
 			for _, conn := range open {
 				reset(conn)
 			}
