@@ -220,19 +220,31 @@ func TestJournalsTakeEventsFromEverywhere(t *testing.T) {
 	}
 }
 
+// BenchmarkEmit is what all events of one connection together cost; with others
+// that stay open, its journal is packed before it is over.
 func BenchmarkEmit(b *testing.B) {
-	js := NewJournals(JournalsOptions{Ring: 1000, Failed: 200})
-	events := mutual13().events
-	b.ReportAllocs()
-	conns := 0
-	for n := 0; b.Loop(); n++ {
-		e := events[n%len(events)]
-		if n%len(events) == 0 {
-			conns++
-		}
+	for _, open := range []int{1, 2 * maxLoose} {
+		b.Run(fmt.Sprint("open=", open), func(b *testing.B) {
+			js := NewJournals(JournalsOptions{Ring: 1000, Failed: 200})
+			events := mutual13().events
+			conns := make([]*event.Conn, open)
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if c := conns[n%open]; c != nil {
+					emitAs(js, c, events[len(events)-5:])
+				}
+				conns[n%open] = sampleConn("x", uint16(n))
+				emitAs(js, conns[n%open], events[:len(events)-5])
+			}
+		})
+	}
+}
+
+func emitAs(js *Journals, c *event.Conn, events []event.Event) {
+	for _, e := range events {
+		e.Conn = c
 		js.Emit(e)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(conns, 1)), "ns/conn")
 }
 
 func BenchmarkDocument(b *testing.B) {
