@@ -158,12 +158,12 @@ func (c checker) checkInspect(i Inspect) {
 		return
 	}
 	if len(i.TCP) == 0 {
-		c.failAt(key, "is empty: write auto, or none")
+		c.failAt(key, "is empty: write sock, or none")
 	}
 	for _, alone := range []string{"auto", "none"} {
 		if len(i.TCP) > 1 && slices.Contains(i.TCP, alone) {
 			c.failAt(key, "%s stands alone: %s", alone, map[string]string{
-				"auto": "it is all that work; name those that must work, or write auto",
+				"auto": "it is all that work; write auto, or name the ways",
 				"none": "it is no way to watch; write none, or the ways",
 			}[alone])
 			return

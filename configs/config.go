@@ -140,7 +140,7 @@ type Inspect struct {
 	KeepFailed int `mapstructure:"keep_failed" unit:"connections"`
 	// Fingerprints taken of the ClientHello.
 	Fingerprints []string `mapstructure:"fingerprints" enum:"ja3|ja4"`
-	// Ways to watch the kernel's TCP: auto (all that work), sock (no privilege), sockops (CAP_BPF and CAP_NET_ADMIN), packet (CAP_NET_RAW), none. The ones that are named must work; sock is always among them.
+	// Ways to watch the kernel's TCP: sock (no privilege), sockops (CAP_BPF and CAP_NET_ADMIN), packet (CAP_NET_RAW), auto (all that work here), none. Sock is always among them, and the start goes on without it where it does not work; sockops and packet must work when they are named.
 	TCP []string `mapstructure:"tcp" enum:"auto|sock|sockops|packet|none"`
 	// Where TLS secrets are written: none, env (the file SSLKEYLOGFILE names), or a file. Whoever reads it can decrypt your users' traffic.
 	Keylog string `mapstructure:"keylog"`

@@ -42,7 +42,7 @@ func designed() Config {
 		Policy: Policy{Default: "allow", Rules: []Rule{}},
 		Inspect: Inspect{
 			Level: "messages", RingConnections: 1000, RingSize: 64 << 20, KeepFailed: 200,
-			Fingerprints: []string{"ja3", "ja4"}, TCP: []string{"auto"}, Keylog: "none", CaptureSecrets: "handshake", Redact: []string{},
+			Fingerprints: []string{"ja3", "ja4"}, TCP: []string{"sock"}, Keylog: "none", CaptureSecrets: "handshake", Redact: []string{},
 		},
 		Logging: Logging{
 			Level: "info", Format: "auto", Schema: "otel", Output: "stderr",

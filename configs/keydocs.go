@@ -54,7 +54,7 @@ var keyDocs = map[string]string{
 	"Inspect.RingSize":                "Memory the kept connections may take; the oldest go first, and are counted.",
 	"Inspect.KeepFailed":              "Failed connections that are kept apart, so that a busy stream of successes cannot push them out.",
 	"Inspect.Fingerprints":            "Fingerprints taken of the ClientHello.",
-	"Inspect.TCP":                     "Ways to watch the kernel's TCP: auto (all that work), sock (no privilege), sockops (CAP_BPF and CAP_NET_ADMIN), packet (CAP_NET_RAW), none. The ones that are named must work; sock is always among them.",
+	"Inspect.TCP":                     "Ways to watch the kernel's TCP: sock (no privilege), sockops (CAP_BPF and CAP_NET_ADMIN), packet (CAP_NET_RAW), auto (all that work here), none. Sock is always among them, and the start goes on without it where it does not work; sockops and packet must work when they are named.",
 	"Inspect.Keylog":                  "Where TLS secrets are written: none, env (the file SSLKEYLOGFILE names), or a file. Whoever reads it can decrypt your users' traffic.",
 	"Inspect.CaptureSecrets":          "The most an exported capture may contain: none, handshake or all secrets.",
 	"Inspect.Redact":                  "What is hashed in logs and exports.",

@@ -17,7 +17,8 @@ import (
 // tcpPlan is how the kernel's TCP is watched.
 type tcpPlan struct {
 	wanted  bool
-	tiers   []tcpwatch.Source // that must work; nil for those that do
+	tiers   []tcpwatch.Source // nil for those that work
+	must    bool              // a tier that needs privilege is named, and must work
 	watcher *tcpwatch.Watcher // nil where nobody watches
 }
 
@@ -26,6 +27,7 @@ func planTCP(i *configs.Inspect) tcpPlan {
 	for _, t := range []tcpwatch.Source{tcpwatch.Sock, tcpwatch.Sockops, tcpwatch.Packet} {
 		if slices.Contains(i.TCP, t.String()) {
 			p.tiers = append(p.tiers, t)
+			p.must = p.must || t != tcpwatch.Sock
 		}
 	}
 	return p
@@ -33,7 +35,7 @@ func planTCP(i *configs.Inspect) tcpPlan {
 
 // watchTCP begins to watch the connections of the plan, whose listeners are open,
 // and tells log what can be seen. It reports whether it did: that nothing works is
-// an error only where something was asked for by name, and then has its exit code.
+// an error only where sockops or packet is named, and then has its exit code.
 // Where somebody watches already, the plan's upstreams are new to it.
 func (p *plan) watchTCP(log event.Sink) (began bool, err error) {
 	if p.tcp.watcher != nil {
@@ -46,14 +48,14 @@ func (p *plan) watchTCP(log event.Sink) (began bool, err error) {
 		Tiers: p.tcp.tiers, Listen: p.listenPorts(), Dial: p.dialPorts(), Observer: proxy.HalfOpen(log),
 	})
 	if err != nil {
-		if len(p.tcp.tiers) > 0 {
+		if p.tcp.must {
 			code := exOSErr
 			if errors.Is(err, fs.ErrPermission) {
 				code = exNoPerm
 			}
 			return false, exitWith(code, fmt.Errorf("inspect.tcp: %w", err))
 		}
-		log.Emit(processEvent(event.TCPTiers{Missing: []event.TCPTier{{Tier: tcpwatch.Sock.String(), Detail: err.Error()}}}))
+		log.Emit(processEvent(event.TCPTiers{Missing: []event.TCPTier{{Tier: tcpwatch.Sock.String(), Detail: err.Error(), Need: tcpwatch.NeedSock}}}))
 		return false, nil
 	}
 	log.Emit(processEvent(tiersOf(w)))
@@ -74,6 +76,13 @@ func tiersOf(w *tcpwatch.Watcher) event.TCPTiers {
 	}
 	for _, m := range missing {
 		body.Missing = append(body.Missing, event.TCPTier{Tier: m.Tier.String(), Detail: m.Err.Error(), Need: m.Need})
+	}
+	for _, u := range w.Unasked() {
+		t := event.TCPTier{Tier: u.Tier.String(), Detail: "not asked for", Need: u.Need}
+		if u.Err == nil {
+			t.Detail, t.Need = "not asked for, and permitted here", ""
+		}
+		body.Unasked = append(body.Unasked, t)
 	}
 	return body
 }

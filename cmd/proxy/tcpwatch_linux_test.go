@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +21,9 @@ import (
 // CAP_SYS_ADMIN, which is as good as one of them.
 var powerless = []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_SYS_ADMIN, unix.CAP_PERFMON}
 
-// startPowerless starts the proxy without these capabilities.
-func startPowerless(t *testing.T, cmd *exec.Cmd) error {
+// startPowerless starts the proxy without these capabilities, and with no more
+// than the rest of the sandbox permits, which may be nil.
+func startPowerless(t *testing.T, cmd *exec.Cmd, sandbox func() error) error {
 	t.Helper()
 	started := make(chan error, 1)
 	go func() {
@@ -34,13 +36,39 @@ func startPowerless(t *testing.T, cmd *exec.Cmd) error {
 				}
 			}
 		}
+		if sandbox != nil {
+			if err := sandbox(); err != nil {
+				started <- err
+				return
+			}
+		}
 		started <- cmd.Start()
 	}()
 	return <-started
 }
 
-// powerlessRun is `proxy run` with the demo's certificates, without capabilities.
-func powerlessRun(t *testing.T, ctx context.Context, tcp string) (*exec.Cmd, *bytes.Buffer) {
+// withoutNetlink forbids this thread and what it starts to open netlink sockets,
+// as RestrictAddressFamilies of systemd.exec(5) does.
+func withoutNetlink() error {
+	const number, firstArg = 0, 16 // in struct seccomp_data, include/uapi/linux/seccomp.h
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_SOCKET, Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: firstArg},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.AF_NETLINK, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
+}
+
+// powerlessRun is `proxy run` with the demo's certificates, without capabilities;
+// tcp is empty for the default.
+func powerlessRun(t *testing.T, ctx context.Context, tcp string, sandbox func() error) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	binary, err := os.Executable()
 	if err != nil {
@@ -54,11 +82,14 @@ func powerlessRun(t *testing.T, ctx context.Context, tcp string) (*exec.Cmd, *by
 	file := func(name string) string { return filepath.Join(pki, name) }
 	cmd := exec.CommandContext(ctx, binary, "run", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9",
 		"--cert", file("server.pem"), "--key", file("server-key.pem"), "--client-ca", file("ca.pem"),
-		"--set", "inspect.tcp="+tcp, "--set", "admin.socket=none", "--log-format", "json")
+		"--set", "admin.socket=none", "--log-format", "json")
+	if tcp != "" {
+		cmd.Args = append(cmd.Args, "--set", "inspect.tcp="+tcp)
+	}
 	cmd.Env = []string{"RUN_AS_PROXY=1", "HOME=" + dir}
 	stderr := &bytes.Buffer{}
 	cmd.Stderr = stderr
-	if err := startPowerless(t, cmd); err != nil {
+	if err := startPowerless(t, cmd, sandbox); err != nil {
 		t.Fatal(err)
 	}
 	return cmd, stderr
@@ -70,7 +101,7 @@ func TestATierThatIsNamedMustWork(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			cmd, stderr := powerlessRun(t, ctx, tt.tcp)
+			cmd, stderr := powerlessRun(t, ctx, tt.tcp, nil)
 			err := cmd.Wait()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != exNoPerm {
@@ -84,17 +115,35 @@ func TestATierThatIsNamedMustWork(t *testing.T) {
 }
 
 func TestATierThatIsNotNamedMayBeMissing(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	cmd, stderr := powerlessRun(t, ctx, "auto")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Wait(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ended with %v", err)
-	}
-	out := stderr.String()
-	for _, want := range []string{`"event":"tcp.tiers","active":["sock"],"missing":["sockops: `, `CAP_NET_RAW`, `"event":"proxy.ready"`, `"event":"proxy.stop"`} {
-		if !strings.Contains(out, want) {
-			t.Errorf("no %s in:\n%s", want, out)
-		}
+	for _, tt := range []struct {
+		name, tcp string
+		sandbox   func() error
+		want      []string
+	}{
+		{"by default sock is at work and the others are not asked for", "", nil,
+			[]string{`"event":"tcp.tiers","active":["sock"],"unasked":["sockops: not asked for; needs CAP_BPF`, `"packet: not asked for; needs CAP_NET_RAW`}},
+		{"auto goes on with what works", "auto", nil,
+			[]string{`"event":"tcp.tiers","active":["sock"],"missing":["sockops: `, `CAP_NET_RAW`}},
+		{"by default sock itself may be missing", "", withoutNetlink,
+			[]string{`"event":"tcp.tiers","missing":["sock: `, `AF_NETLINK`}},
+		{"sock may be missing where it is named", "sock", withoutNetlink,
+			[]string{`"event":"tcp.tiers","missing":["sock: `, `AF_NETLINK`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			cmd, stderr := powerlessRun(t, ctx, tt.tcp, tt.sandbox)
+			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			if err := cmd.Wait(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("ended with %v", err)
+			}
+			out := stderr.String()
+			for _, want := range append(tt.want, `"event":"proxy.ready"`, `"event":"proxy.stop"`) {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %s in:\n%s", want, out)
+				}
+			}
+		})
 	}
 }

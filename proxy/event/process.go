@@ -256,13 +256,14 @@ func (b SocketOption) AppendAttrs(dst []slog.Attr) []slog.Attr {
 type TCPTiers struct {
 	Active  []string // sock, sockops, packet; none where nothing works
 	Missing []TCPTier
+	Unasked []TCPTier // not tried, because inspect.tcp does not ask for them
 }
 
-// TCPTier is a way to watch TCP that does not work here.
+// TCPTier is a way to watch TCP that is not at work.
 type TCPTier struct {
 	Tier   string
 	Detail string // why
-	Need   string // what would make it work
+	Need   string // what would make it work; empty where nothing more is known to be needed
 }
 
 // String says it in a line.
@@ -282,12 +283,15 @@ func (TCPTiers) Level() Level { return Info }
 
 // AppendAttrs implements [Body].
 func (b TCPTiers) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = texts(dst, "active", b.Active)
-	missing := make([]string, len(b.Missing))
-	for i, m := range b.Missing {
-		missing[i] = m.String()
+	return texts(texts(texts(dst, "active", b.Active), "missing", inLines(b.Missing)), "unasked", inLines(b.Unasked))
+}
+
+func inLines(tiers []TCPTier) []string {
+	lines := make([]string, len(tiers))
+	for i, t := range tiers {
+		lines[i] = t.String()
 	}
-	return texts(dst, "missing", missing)
+	return lines
 }
 
 // AcceptPaused: accept failed for want of something on this machine, and is

@@ -163,8 +163,10 @@ func (c *consoleEncoder) tcpTiers(b event.TCPTiers) {
 		c.column(1, "watched by "+strings.Join(b.Active, ", "), 0)
 	}
 	if c.verbose || len(b.Active) == 0 {
-		for _, m := range b.Missing {
-			c.below("without " + m.String())
+		for _, tiers := range [][]event.TCPTier{b.Missing, b.Unasked} {
+			for _, t := range tiers {
+				c.below("without " + t.String())
+			}
 		}
 		return
 	}

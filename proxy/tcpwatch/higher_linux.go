@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // selfTestFor bounds how long a tier may take to show our own connection.
@@ -33,6 +36,7 @@ func (w *Watcher) startHigher(o Options) {
 		{Packet, needPacket, startPacket},
 	} {
 		if len(o.Tiers) > 0 && !contains(o.Tiers, t.tier) {
+			w.unasked = append(w.unasked, Missing{t.tier, permitted(t.tier), t.need})
 			continue
 		}
 		started, err := t.start(w, o)
@@ -43,6 +47,22 @@ func (w *Watcher) startHigher(o Options) {
 		w.tiers = append(w.tiers, t.tier)
 		w.higher = append(w.higher, started)
 	}
+}
+
+// permitted reports whether this process has the capabilities that a tier needs. It
+// does not try: a user namespace or a sandbox may yet say no.
+func permitted(t Source) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData // 32 capabilities each
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	has := func(c int) bool { return sets[c/32].Effective>>(c%32)&1 != 0 }
+	sockops := has(unix.CAP_NET_ADMIN) && (has(unix.CAP_BPF) || has(unix.CAP_SYS_ADMIN))
+	if t == Sockops && !sockops || t == Packet && !has(unix.CAP_NET_RAW) {
+		return plainCause(fs.ErrPermission)
+	}
+	return nil
 }
 
 // plainCause leaves of a refusal what a person can use.

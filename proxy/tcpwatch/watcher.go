@@ -81,6 +81,7 @@ type Watcher struct {
 	max      int
 	tiers    []Source
 	missing  []Missing
+	unasked  []Missing
 	higher   []tier
 	early    earlyBook
 	gauges   gauges
@@ -135,6 +136,9 @@ type Missing struct {
 	Err  error  // why
 	Need string // what would make it work
 }
+
+// NeedSock is what [Start] needs for the tier that is always there.
+const NeedSock = "Linux, its NETLINK_SOCK_DIAG (INET_DIAG), and a sandbox that permits AF_NETLINK"
 
 // String says it in a line.
 func (m Missing) String() string { return fmt.Sprintf("%s: %v; needs %s", m.Tier, m.Err, m.Need) }
@@ -211,8 +215,13 @@ func contains(tiers []Source, t Source) bool {
 }
 
 // Tiers returns the tiers at work, and those that are not with what they need.
-// Tiers that were not asked for are in neither.
+// Tiers that were not asked for are in neither: see [Watcher.Unasked].
 func (w *Watcher) Tiers() (active []Source, missing []Missing) { return w.tiers, w.missing }
+
+// Unasked returns the tiers that were not asked for, with what they need. They
+// were not tried: Err is nil where this process has the capabilities, and matches
+// fs.ErrPermission where it has not.
+func (w *Watcher) Unasked() []Missing { return w.unasked }
 
 // SetPorts changes the ports of [Options.Listen] and [Options.Dial]. If one of the
 // tiers cannot look at the new ones, it says why, and the others do.
