@@ -73,7 +73,10 @@ func startPacket(w *Watcher, o Options) (tier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket: %w", err)
 	}
-	if err := p.prove(); err != nil {
+	if err = p.begin(); err == nil {
+		err = p.prove()
+	}
+	if err != nil {
 		p.handle.Close()
 		return nil, err
 	}
@@ -102,6 +105,19 @@ func (p *packets) filter(ports []uint16) error {
 	return nil
 }
 
+// begin lets nothing through and counts from zero. What had come before is in the
+// ring all the same, and is read first.
+func (p *packets) begin() error {
+	nothing, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0}})
+	if err != nil {
+		return err
+	}
+	if err := p.handle.SetBPF(nothing); err != nil {
+		return fmt.Errorf("attaching a packet filter: %w", err)
+	}
+	return p.handle.InitSocketStats()
+}
+
 // prove makes a connection and looks for its SYN and SYN-ACK.
 func (p *packets) prove() error {
 	var port uint16
@@ -112,7 +128,8 @@ func (p *packets) prove() error {
 		return p.filter([]uint16{own})
 	}, func() bool {
 		s, _, err := p.read()
-		if err == nil {
+		if err == nil && (s.Dst.Port() == port || s.Src.Port() == port) {
+			p.taken++ // others came before begin
 			syn = syn || s.Dst.Port() == port && s.Flags.Has(tcpwire.SYN)
 			synack = synack || s.Src.Port() == port && s.Flags.Has(tcpwire.SYN|tcpwire.ACK)
 		}
@@ -126,7 +143,6 @@ func (p *packets) read() (tcpwire.Segment, time.Time, error) {
 	if err != nil {
 		return tcpwire.Segment{}, time.Time{}, err
 	}
-	p.taken++
 	s, err := tcpwire.ParseSegment(b)
 	return s, ci.Timestamp, err
 }
@@ -136,7 +152,17 @@ func (p *packets) read() (tcpwire.Segment, time.Time, error) {
 // which with one of them (GOMAXPROCS) stalls every connection for up to 10 ms.
 func (p *packets) run() {
 	defer close(p.done)
-	for p.readOne() && p.readOn() {
+	for {
+		before, began := p.come(), time.Now()
+		if !p.readOne() {
+			return
+		}
+		if time.Since(began) > packetIdle {
+			p.taken = before + 1 // it was empty before, whatever had been counted
+		}
+		if !p.readOn() {
+			return
+		}
 	}
 }
 
@@ -149,13 +175,16 @@ func (p *packets) readOne() bool {
 		return false
 	default:
 	}
+	p.taken++
 	switch {
 	case err == nil:
 		p.deliver(&s, at)
-	case errors.Is(err, afpacket.ErrTimeout), errors.Is(err, unix.EINTR),
-		errors.Is(err, tcpwire.ErrTruncated), errors.Is(err, tcpwire.ErrMalformed), errors.Is(err, tcpwire.ErrNotTCP):
+	case errors.Is(err, tcpwire.ErrTruncated), errors.Is(err, tcpwire.ErrMalformed), errors.Is(err, tcpwire.ErrNotTCP):
+	case errors.Is(err, afpacket.ErrTimeout), errors.Is(err, unix.EINTR):
+		p.taken--
 	case errors.Is(err, afpacket.ErrPoll):
 		// An interface went down, say. It reports that once.
+		p.taken--
 		time.Sleep(packetRetire)
 	default:
 		return false // the ring is gone; Stats shows that nothing comes
