@@ -34,7 +34,7 @@ func (t *teller) Tell(f tcpwatch.Fact) {
 	case tcpwatch.SawSYNACK:
 		t.emit(at, event.TCPSYNACK{Side: t.side, By: by, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
 	case tcpwatch.SawEstablished:
-		t.emit(at, event.TCPEstablished{Side: t.side, Local: plain(f.ID.Local), Remote: plain(f.ID.Remote), Kernel: t.first})
+		t.emit(at, event.TCPEstablished{Side: t.side, Local: plain(f.ID.Local), Remote: plain(f.ID.Remote), Kernel: t.first, Witness: seen})
 	case tcpwatch.SawRetransmit:
 		t.emit(at, event.TCPRetransmit{Side: t.side, By: by, Timeout: f.Timeout, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
 	case tcpwatch.SawFIN:

@@ -393,8 +393,14 @@ func TestJournalBeginsWithTheSYN(t *testing.T) {
 	if s := syn.Segment; s == nil || !s.Bytes || s.Flags != "SYN" || s.Seq != accepted.SYN.ISN || s.MSS != accepted.SYN.MSS || s.Window != accepted.SYN.Window {
 		t.Errorf("tcp.syn %+v does not fit tcp.accepted %+v", syn.Segment, accepted.SYN)
 	}
-	if n := len(event.Bodies[event.TCPEstablished](events)); n != 2 {
+	established := event.Bodies[event.TCPEstablished](events)
+	if n := len(established); n != 2 {
 		t.Errorf("%d times tcp.established, want one a leg", n)
+	}
+	for _, e := range established {
+		if e.Source != "sock" || e.Quality == "" {
+			t.Errorf("%s: tcp.established was seen by %q, %q", e.Side, e.Source, e.Quality)
+		}
 	}
 	for _, body := range event.Bodies[event.TCPTimeWait](events) {
 		for _, p := range body.Passed {
