@@ -86,7 +86,7 @@ func (s *session) closeClient(how manner, over *outcome) *event.TCPInfo {
 
 // giveBack closes a leg's socket and tells it, with the kernel's last account.
 func (s *session) giveBack(conn net.Conn, flow *tcpwatch.Flow, how manner, told event.TCPClosed) *event.TCPInfo {
-	told.Kernel = lastLook(conn, flow, how == abortive || how == abortLast)
+	told.Kernel = lastLook(conn, flow, how)
 	defer flow.Closed()
 	told.How = event.ByFIN
 	switch how {

@@ -6,6 +6,7 @@ import (
 
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/tcpwatch"
+	"mtlsproxy/proxy/tcpwire"
 )
 
 // tellAccepted opens the journal with what the kernel knows about the three-way
@@ -85,11 +86,18 @@ func (s *session) watch(conn net.Conn, snap *tcpwatch.Snapshot, t *teller) *tcpw
 
 // lastLook asks the kernel how a leg stands right before it is closed, which flow
 // is to know; nil where it cannot be asked.
-func lastLook(conn net.Conn, flow *tcpwatch.Flow, abort bool) *event.TCPInfo {
+func lastLook(conn net.Conn, flow *tcpwatch.Flow, how manner) *event.TCPInfo {
 	if flow == nil {
 		return kernelInfo(conn)
 	}
-	info, err := flow.Closing(abort)
+	var info tcpwire.Info
+	var err error
+	switch how {
+	case afterWord, dismissed:
+		info, err = flow.Dismissing()
+	default:
+		info, err = flow.Closing(how == abortive || how == abortLast)
+	}
 	if err != nil {
 		return nil
 	}

@@ -228,6 +228,12 @@ func TestStoryOfBothLegs(t *testing.T) {
 			client: ends{"FIN client", "closed_there"},
 		},
 		{
+			name: "refusal of a client that stays", upstream: hear, refused: true,
+			timeouts: func(o *proxy.Timeouts) { o.AlertLinger = 200 * time.Millisecond },
+			do:       func(_ *testing.T, conn *tls.Conn, _ *net.TCPConn, _ func()) { io.Copy(io.Discard, conn) }, // the alert
+			client:   ends{"FIN proxy", "dismissed"},
+		},
+		{
 			name: "idle", upstream: hear, timeouts: func(o *proxy.Timeouts) { o.Idle = 300 * time.Millisecond },
 			do: func(t *testing.T, conn *tls.Conn, raw *net.TCPConn, _ func()) {
 				io.Copy(io.Discard, conn)

@@ -157,6 +157,7 @@ var socketEnds = map[string]string{
 	"reset_there":        "The PEER reset the connection: RST. Our socket is gone, without TIME-WAIT.",
 	"reset_after_fin":    "The PEER closed first: its FIN. It answered what we still sent with RST, as one does that does not wait for our close_notify. Our socket is gone, without TIME-WAIT.",
 	"reset_after_close":  "We closed first: our FIN. A reset ended the rest: the PEER answered with data that nobody was left to read, as a late close_notify does, or it sent RST. Our socket is gone, without TIME-WAIT.",
+	"dismissed":          "We closed first: our FIN, and nothing was to be kept of it: once the PEER had acknowledged it, our kernel sent RST. Our socket is gone, without FIN-WAIT-2 and without TIME-WAIT.",
 	"fin_wait_2_expired": "We closed first: our FIN. The PEER acknowledged it and never sent its own; its end sits in CLOSE-WAIT. Ours stayed in FIN-WAIT-2 until the kernel gave it up.",
 	"gave_up":            "The PEER stopped answering, and our kernel gave the connection up.",
 	"recycled":           "We closed first. A new connection of the same addresses and ports has taken over the TIME-WAIT.",

@@ -57,6 +57,7 @@ type Flow struct {
 
 	mu       sync.Mutex // protects what follows
 	abort    bool       // we asked for RST
+	dismiss  bool       // we asked the kernel to keep nothing after our FIN
 	unread   bool       // bytes nobody read were there at the close
 	silent   bool       // the peer had stopped answering before it
 	ended    bool
@@ -140,7 +141,14 @@ func (f *Flow) HalfClosing() {
 
 // Closing is to be called right before the connection is closed; abort says that
 // it will be by RST. It returns the last TCP_INFO, or the error of [Info].
-func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
+func (f *Flow) Closing(abort bool) (tcpwire.Info, error) { return f.closing(abort, false) }
+
+// Dismissing is [Flow.Closing] for a connection that the kernel is asked to keep
+// nothing of, with TCP_LINGER2 of -1: our FIN will be sent, and a reset of ours
+// will end what is left.
+func (f *Flow) Dismissing() (tcpwire.Info, error) { return f.closing(false, true) }
+
+func (f *Flow) closing(abort, dismiss bool) (tcpwire.Info, error) {
 	if f == nil {
 		return tcpwire.Info{}, net.ErrClosed
 	}
@@ -157,11 +165,12 @@ func (f *Flow) Closing(abort bool) (tcpwire.Info, error) {
 	info := &read
 	now := time.Now()
 	f.unread = unread > 0
+	f.dismiss = dismiss && info.State != tcpwire.Closed // else there was nothing to ask for
 	f.see(info, now)
 	switch {
 	case info.State == tcpwire.Closed:
 		f.diedBefore(info, now)
-	case abort || f.unread:
+	case abort || f.unread || dismiss && info.State == tcpwire.FinWait2:
 		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: info})
 	default:
 		f.sentFIN(now)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mtlsproxy/proxy/tcpwire"
 )
 
@@ -146,6 +148,52 @@ func (c watched) close(t testing.TB, abort bool) {
 	c.flow.Closed()
 }
 
+// awaitFinWait2 waits until the closed server's end is in FIN-WAIT-2. Where states
+// are held for better witnesses, the kernel is asked instead of the teller: what
+// follows is to be on the wire before the watcher looks whether all is over.
+func (c watched) awaitFinWait2(t testing.TB) {
+	t.Helper()
+	if c.flow.watcher.patience == 0 {
+		c.awaitState(t, tcpwire.FinWait2)
+		return
+	}
+	diag := openDiagT(t)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		s, err := diag.Get(c.flow.id)
+		if err == nil && s.State == tcpwire.FinWait2 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not in FIN-WAIT-2: %v, %v", s.State, err)
+		}
+	}
+}
+
+// dismiss closes the server's end as the proxy does with a client that it refuses.
+func (c watched) dismiss(t testing.TB) {
+	t.Helper()
+	c.flow.Dismissing()
+	if err := keepNothing(c.server); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.server.Close(); err != nil {
+		t.Error(err)
+	}
+	c.flow.Closed()
+}
+
+// keepNothing is what package sockopt does for Dismiss.
+func keepNothing(conn *net.TCPConn) (err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if e := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_LINGER2, -1) }); e != nil {
+		return e
+	}
+	return err
+}
+
 func (c watched) halfClose(t testing.TB) {
 	t.Helper()
 	c.flow.HalfClosing()
@@ -194,7 +242,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 	}{
 		{"we close, the peer answers with data: our kernel resets", func(t *testing.T, c watched) {
 			c.close(t, false)
-			c.awaitState(t, tcpwire.FinWait2)
+			c.awaitFinWait2(t)
 			c.client.Write([]byte("close_notify"))
 			c.client.Close()
 		}, ResetAfterClose, Us, 0, []tcpwire.State{tcpwire.FinWait2}},
@@ -259,6 +307,31 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 			c.flow.mu.Unlock()
 			c.close(t, false)
 		}, ResetThere, Peer, Peer, nil},
+		{"we dismiss a peer that stays: nothing is kept", func(t *testing.T, c watched) {
+			c.server.Write([]byte("alert"))
+			c.dismiss(t)
+		}, Dismissed, Us, 0, nil},
+		{"we half-close, wait, and dismiss", func(t *testing.T, c watched) {
+			c.halfClose(t)
+			waitState(t, c.server, tcpwire.FinWait2)
+			c.dismiss(t)
+		}, Dismissed, Us, Us, []tcpwire.State{tcpwire.FinWait2}},
+		{"the peer closes first and is dismissed", func(t *testing.T, c watched) {
+			c.client.Close()
+			c.await(t, SawFIN, Peer)
+			c.dismiss(t)
+		}, ClosedThere, Peer, 0, []tcpwire.State{tcpwire.CloseWait}},
+		{"the peer aborts before it is dismissed", func(t *testing.T, c watched) {
+			c.client.SetLinger(0)
+			c.client.Close()
+			c.await(t, SawRST, Peer)
+			c.dismiss(t)
+		}, ResetThere, Peer, Peer, nil},
+		{"we dismiss with unread bytes", func(t *testing.T, c watched) {
+			c.client.Write([]byte("data"))
+			waitReadable(t, c.server)
+			c.dismiss(t)
+		}, UnreadHere, Us, Us, nil},
 		{"both close at once, with our window full", func(t *testing.T, c watched) {
 			fill(t, c.server)
 			c.halfClose(t)
@@ -280,7 +353,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 			}
 			c.flow.mu.Lock()
 			defer c.flow.mu.Unlock()
-			if captured && tt.verdict == ResetAfterClose {
+			if captured && (tt.verdict == ResetAfterClose || tt.verdict == Dismissed) {
 				tt.rst = Us // the kernel, for us: only to be seen on the wire
 			}
 			for _, by := range []Party{Us, Peer} {

@@ -10,6 +10,10 @@ import (
 // (TCP_TIMEWAIT_LEN, include/net/tcp.h).
 const timeWaitLength = 60 * time.Second
 
+// orphanLength is how long Linux repeats our FIN to a peer that does not answer, at
+// least: tcp_orphan_retries of 8 make some 100 s of it, from 200 ms on.
+const orphanLength = 30 * time.Second
+
 // slack is how much earlier than predicted a kernel timer may be found expired:
 // it counts jiffies, and rounds.
 const slack = 100 * time.Millisecond
@@ -123,10 +127,14 @@ func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 		return ClosedThere, Inferred
 	case f.sent(SawRST, Peer):
 		return ResetAfterClose, Derived
+	case f.sent(SawRST, Us) && f.dismiss:
+		return Dismissed, Derived
 	case f.sent(SawRST, Us): // by the kernel, unasked
 		return ResetAfterClose, Derived
 	case f.has(tcpwire.TimeWait):
 		return ClosedHere, Derived
+	case f.dismiss && f.watcher.instant(now).sub(f.closed) < orphanLength:
+		return Dismissed, Inferred
 	case f.state == tcpwire.FinWait1 && f.watcher.instant(now).sub(f.closed) > time.Second:
 		return GaveUp, Inferred
 	case f.expiry != 0 && f.watcher.instant(now) > f.expiry.add(-slack):

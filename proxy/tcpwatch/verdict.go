@@ -31,6 +31,10 @@ const (
 	// such as its close_notify, and our own kernel resets. A reset by the peer
 	// looks the same from here.
 	ResetAfterClose
+	// Dismissed: we closed first, and our kernel was asked to keep nothing of the
+	// connection (TCP_LINGER2 of -1, tcp(7)): it answered the peer's
+	// acknowledgment of our FIN, or our close after it, with a reset.
+	Dismissed
 	// FinWait2Expired: the peer acknowledged our FIN and never sent its own, until
 	// the kernel forgot the connection. The peer sits in CLOSE-WAIT.
 	FinWait2Expired
@@ -54,6 +58,7 @@ var verdicts = [...]struct{ name, words string }{
 	ResetThere:      {"reset_there", "the peer reset the connection"},
 	ResetAfterFIN:   {"reset_after_fin", "the peer closed first, and answered what we still sent with a reset, as one does that does not wait for close_notify"},
 	ResetAfterClose: {"reset_after_close", "a reset ended it after our close: the peer answered our FIN with data, as a late close_notify does, or reset it"},
+	Dismissed:       {"dismissed", "we closed first and kept nothing: once our FIN was acknowledged, our kernel sent RST and forgot the connection"},
 	FinWait2Expired: {"fin_wait_2_expired", "the peer acknowledged our FIN but never closed: it sits in CLOSE-WAIT"},
 	GaveUp:          {"gave_up", "the peer stopped answering"},
 	Recycled:        {"recycled", "a new connection took over its TIME-WAIT"},
