@@ -149,13 +149,15 @@ func (h *half) write(data []byte) error {
 
 // metReset tells whether a write was told that the other end reset the
 // connection. The kernel says it once: whoever reads at the same time is told
-// that the stream ended, as if that had been by a FIN. Waiting for a write under
-// way takes no time, for on such a connection none blocks.
+// that the stream ended, as if that had been by a FIN. A write under way that is
+// told so now has a connection that is gone both ways, on which none blocks.
 func (h *half) metReset() bool {
-	if !goneBothWays(h.leg) {
-		return false
+	if !h.writing.TryLock() {
+		if !goneBothWays(h.leg) {
+			return false
+		}
+		h.writing.Lock()
 	}
-	h.writing.Lock()
 	defer h.writing.Unlock()
 	return h.reset
 }
@@ -226,14 +228,9 @@ func (h *half) passEnd() error {
 	return h.session.sayEnd()
 }
 
-// sayEnd sends close_notify and FIN to the client.
+// sayEnd sends close_notify and FIN to the client, where possible as one segment.
 func (s *session) sayEnd() error {
-	// crypto/tls gives close_notify five seconds. A client that reads slowly may
-	// need longer until there is room for it, and would miss it for good.
-	if err := awaitWritable(s.tap.Conn); err != nil {
-		return err
-	}
-	s.clientFlow.Look()
+	s.tap.ending.Store(true)
 	if err := s.tls.CloseWrite(); err != nil {
 		return err
 	}

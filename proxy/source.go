@@ -130,20 +130,6 @@ func (s *socketSource) wrap(err error) error {
 	return &net.OpError{Op: "read", Net: a.Network(), Source: a, Addr: s.conn.RemoteAddr(), Err: err}
 }
 
-// awaitWritable returns when there is room for at least a few bytes to be sent,
-// or with an error when conn's write deadline passes.
-func awaitWritable(conn net.Conn) error {
-	c, ok := conn.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Write(func(fd uintptr) bool { return polled(fd, unix.POLLOUT) != 0 })
-}
-
 // goneBothWays tells whether a connection of which we have closed no direction
 // is over in both. A write would return at once then.
 func goneBothWays(conn net.Conn) bool {
@@ -172,8 +158,7 @@ func pending(ln net.Listener) bool {
 	return waits
 }
 
-// polled returns what poll(2) says about fd now. Its word on POLLOUT also has
-// the runtime told when there is room again.
+// polled returns what poll(2) says about fd now.
 func polled(fd uintptr, events int16) int16 {
 	p := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	for {

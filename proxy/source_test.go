@@ -29,38 +29,6 @@ func loopback(t testing.TB) (here, there *net.TCPConn) {
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
-// fill writes to conn until nothing more goes in.
-func fill(t *testing.T, conn *net.TCPConn) {
-	t.Helper()
-	conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-	if _, err := conn.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("filling the buffers: %v", err)
-	}
-	conn.SetWriteDeadline(time.Time{})
-}
-
-func TestAwaitWritableWaitsForRoom(t *testing.T) {
-	here, there := loopback(t)
-	if err := awaitWritable(here); err != nil {
-		t.Fatalf("with empty buffers: %v", err)
-	}
-	fill(t, here)
-	here.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-	if err := awaitWritable(here); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("with full buffers: %v, want the deadline", err)
-	}
-	here.SetWriteDeadline(time.Now().Add(10 * time.Second))
-	go io.Copy(io.Discard, there)
-	if err := awaitWritable(here); err != nil {
-		t.Fatalf("once the other end reads: %v", err)
-	}
-	there.SetLinger(0)
-	there.Close()
-	if err := awaitWritable(here); err != nil {
-		t.Fatalf("once the other end is gone: %v; the write after it is to fail, not the wait", err)
-	}
-}
-
 func TestGoneBothWays(t *testing.T) {
 	here, there := loopback(t)
 	if goneBothWays(here) {

@@ -29,7 +29,8 @@ type tap struct {
 	sawEOF   atomic.Bool // the client's FIN was read
 	sawReset atomic.Bool // the client's RST was met
 
-	quiet atomic.Bool // the handshake is over: count, and record nothing
+	quiet  atomic.Bool // the handshake is over: count, and record nothing
+	ending atomic.Bool // what is written now is the last before our FIN
 
 	dry bool // reads return errDry; belongs to whoever reads
 
@@ -189,13 +190,27 @@ func (t *tap) Write(p []byte) (int, error) {
 	if !t.quiet.Load() {
 		return t.speak(p)
 	}
-	n, err := t.Conn.Write(p)
+	n, err := t.pass(p)
 	t.out.Add(int64(n))
 	if err != nil {
 		t.note(err)
 	}
 	return n, err
 }
+
+// pass writes after the handshake.
+func (t *tap) pass(p []byte) (int, error) {
+	if t.ending.Load() {
+		return sockopt.WriteHeld(t.Conn, p)
+	}
+	return t.Conn.Write(p)
+}
+
+// SetWriteDeadline does nothing. Only crypto/tls calls it, which gives its
+// close_notify five seconds: a client that reads slowly may need longer until
+// there is room for it, and would miss it for good. Those who bound a session set
+// the deadlines of the connection below.
+func (*tap) SetWriteDeadline(time.Time) error { return nil }
 
 // speak writes during the handshake.
 func (t *tap) speak(p []byte) (int, error) {
