@@ -15,10 +15,17 @@ import (
 // concurrently.
 type Server struct {
 	listeners []*Listener
+	crowd     crowd
 }
 
 // NewServer returns a server of the given listeners. It owns them from now on.
-func NewServer(listeners ...*Listener) *Server { return &Server{listeners: listeners} }
+func NewServer(listeners ...*Listener) *Server {
+	s := &Server{listeners: listeners}
+	for _, l := range listeners {
+		l.sessions.crowd = &s.crowd
+	}
+	return s
+}
 
 // Serve accepts connections until ctx ends or a listener breaks, then stops
 // accepting. Open connections go on: end them with [Server.Shutdown]. It returns
@@ -70,12 +77,15 @@ func (s *Server) Shutdown(ctx context.Context) (cut int) {
 
 // sessions are the open connections of a listener.
 type sessions struct {
+	crowd *crowd // of the server they belong to
+
 	mu   sync.Mutex
 	open map[*session]struct{}
 	zero chan struct{} // closed while none is open; nil until somebody asks
 }
 
 func (ss *sessions) add(s *session) (active int) {
+	ss.crowd.enter()
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	if ss.open == nil {
@@ -86,6 +96,7 @@ func (ss *sessions) add(s *session) (active int) {
 }
 
 func (ss *sessions) remove(s *session) {
+	ss.crowd.leave()
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	delete(ss.open, s)
