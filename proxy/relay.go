@@ -170,6 +170,14 @@ func (h *half) other() *half {
 	return &h.session.toUpstream
 }
 
+// source is the leg that this half reads, as the kernel is watched for it.
+func (h *half) source() *tcpwatch.Flow {
+	if h.from == event.ClientSide {
+		return h.session.clientFlow
+	}
+	return h.session.upstreamFlow
+}
+
 // ended deals with the end of the source: an orderly one is passed on, any other
 // ends the connection.
 func (h *half) ended(err error) {
@@ -195,6 +203,7 @@ func (h *half) ended(err error) {
 			end.How = event.ByCloseNotify
 		}
 	}
+	h.source().Ended()
 	// One end often follows from the other within microseconds: the order is
 	// settled before this one is passed on.
 	h.first.Store(s.firstEnd.CompareAndSwap(false, true))

@@ -108,11 +108,29 @@ func (f *Flow) Look() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.look()
+}
+
+// look does it unless the peer's end is known; f.mu is held.
+func (f *Flow) look() {
 	if f.conn == nil || f.sent(SawFIN, Peer) {
 		return
 	}
 	if info, err := Info(f.conn); err == nil {
 		f.see(&info, time.Now())
+	}
+}
+
+// Ended is to be called when reading met an end, and before that is answered: who
+// ended first is told in order then, and at once.
+func (f *Flow) Ended() {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.sent(SawFIN, Us) {
+		f.look()
 	}
 }
 

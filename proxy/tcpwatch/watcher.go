@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,11 @@ const (
 	// the kernel's own clock for such things, the jiffy of 4 ms.
 	beat = 5 * time.Millisecond
 
+	// listenAfter is how old a connection becomes before epoll is told of it, at
+	// most. One that is over by then costs it nothing; what its peer does is known by
+	// Ended, Look and Closing.
+	listenAfter = 100 * time.Millisecond
+
 	// holdFor is how long an observation is held where a slower witness may know
 	// better: the ring is read every 25 ms, packets come up to 50 ms late.
 	holdFor = 100 * time.Millisecond
@@ -91,14 +97,14 @@ type Watcher struct {
 
 	// The goroutine's own.
 	asking  []*Flow
-	spare   []*Flow // for fresh
+	spare   []newFlow // for fresh
 	ids     []ID
 	answers [askAtOnce]lookup
 
 	mu       sync.Mutex // protects what follows
 	closed   bool
 	flows    map[uint64]*Flow // by the key in epoll's event
-	fresh    []*Flow          // not yet given to epoll
+	fresh    []newFlow        // not yet given to epoll, the oldest first
 	byCookie map[uint64]*Flow // where the sockops tier works
 	byTuple  map[tuple]*Flow  // where the packet tier works
 	lastKey  uint64
@@ -321,8 +327,11 @@ func (w *Watcher) watch(conn net.Conn, snap *Snapshot, teller Teller, dialed boo
 	f.mu.Unlock()
 	// Only now: what epoll reports at once is to come after the handshake.
 	w.mu.Lock()
-	w.fresh = append(w.fresh, f)
-	w.rouse(snap.Time.Add(beat))
+	due := snap.Time.Add(listenAfter)
+	w.fresh = append(w.fresh, newFlow{f, w.instant(due)})
+	if len(w.fresh) == 1 {
+		w.rouse(due)
+	}
 	w.mu.Unlock()
 	return f, nil
 }
@@ -379,6 +388,12 @@ func (w *Watcher) hold(f *Flow, at time.Time) {
 	w.rouse(w.holding[0].due)
 }
 
+// newFlow is to be given to epoll when it is due.
+type newFlow struct {
+	flow *Flow
+	due  instant
+}
+
 // heldFlow has something to tell when it is due.
 type heldFlow struct {
 	flow *Flow
@@ -430,7 +445,7 @@ func (w *Watcher) run() {
 			w.abandonAll(now)
 			return
 		}
-		w.listenFresh()
+		w.listenFresh(now)
 		w.releaseDue(now)
 		w.askDue(now)
 		w.readGauges(now)
@@ -449,13 +464,21 @@ func (w *Watcher) flow(key uint64) *Flow {
 }
 
 // listenFresh gives new connections to epoll, which reports at once what happened
-// before. One that is closed by now needs no hangup.
-func (w *Watcher) listenFresh() {
+// before. One that is closed by now needs no hangup. Those that are not due yet come
+// along with the first that is, so that there is a round for many.
+func (w *Watcher) listenFresh(now time.Time) {
 	w.mu.Lock()
-	fresh := w.fresh
-	w.fresh = w.spare[:0]
+	n, at := 0, w.instant(now)
+	if len(w.fresh) > 0 && w.fresh[0].due <= at {
+		for n < len(w.fresh) && w.fresh[n].due <= at.add(listenAfter/2) {
+			n++
+		}
+	}
+	fresh := append(w.spare[:0], w.fresh[:n]...)
+	w.fresh = slices.Delete(w.fresh, 0, n)
 	w.mu.Unlock()
-	for _, f := range fresh {
+	for _, n := range fresh {
+		f := n.flow
 		f.mu.Lock()
 		if f.conn != nil {
 			if err := w.poll.add(f.conn, f.key); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -497,6 +520,9 @@ func (w *Watcher) plan() {
 		if !at.IsZero() && (w.due.IsZero() || at.Before(w.due)) {
 			w.due = at
 		}
+	}
+	if len(w.fresh) > 0 {
+		earlier(w.time(w.fresh[0].due))
 	}
 	if len(w.holding) > 0 {
 		earlier(w.holding[0].due)
