@@ -51,6 +51,7 @@ type Flow struct {
 	peerISN  uint32
 	knowsISN bool
 	dialed   bool
+	over     bool // the kernel has no more of it: it need not be asked; constant, or the goroutine's, after the close
 
 	asked uint8   // how often the kernel was asked after the close, less its first time
 	next  instant // when to ask again; this and asked under the watcher's lock
@@ -180,20 +181,31 @@ func (f *Flow) closing(abort, dismiss bool) (tcpwire.Info, error) {
 	if err != nil {
 		return read, err
 	}
-	info := &read
 	now := time.Now()
 	f.unread = unread > 0
-	f.dismiss = dismiss && info.State != tcpwire.Closed // else there was nothing to ask for
-	f.see(info, now)
+	f.dismiss = dismiss && read.State != tcpwire.Closed // else there was nothing to ask for
+	f.see(&read, now)
 	switch {
-	case info.State == tcpwire.Closed:
-		f.diedBefore(info, now)
-	case abort || f.unread || dismiss && info.State == tcpwire.FinWait2:
-		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: info})
+	case read.State == tcpwire.Closed:
+		f.diedBefore(&read, now)
+	case abort || f.unread || dismiss && read.State == tcpwire.FinWait2:
+		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: kept(&read)})
 	default:
 		f.sentFIN(now)
 	}
+	f.over = (abort || read.State == tcpwire.Closed) && f.noTimeWait()
 	return read, nil
+}
+
+// noTimeWait reports whether the connection cannot come into TIME-WAIT any more,
+// so that nothing is left of it in CLOSED, nor after a reset: the peer's FIN came
+// before ours, or we sent none.
+func (f *Flow) noTimeWait() bool { return f.has(tcpwire.CloseWait) || !f.sent(SawFIN, Us) }
+
+// kept is a copy for an observation, which lives on.
+func kept(i *tcpwire.Info) *tcpwire.Info {
+	c := *i
+	return &c
 }
 
 // Closed is to be called right after the connection was closed, when [Flow.Closing]
@@ -222,7 +234,7 @@ func (f *Flow) diedBefore(info *tcpwire.Info, now time.Time) {
 	case gaveUp(*info):
 		f.silent = true
 	default: // epoll has not told yet
-		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: info})
+		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: kept(info)})
 	}
 }
 
@@ -231,11 +243,19 @@ func (f *Flow) sentFIN(now time.Time) {
 	f.observe(Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us})
 }
 
-// see draws conclusions from TCP_INFO, read while we hold the connection.
+// see draws conclusions from TCP_INFO, read while we hold the connection. Mostly
+// there are none to draw.
 func (f *Flow) see(info *tcpwire.Info, now time.Time) {
-	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: info}
+	fin := false
 	switch info.State {
 	case tcpwire.CloseWait, tcpwire.LastAck, tcpwire.Closing:
+		fin = !f.sent(SawFIN, Peer)
+	}
+	if !fin && !f.enters(info.State) {
+		return
+	}
+	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: kept(info)}
+	if fin {
 		o.Kind, o.By = SawFIN, Peer
 		f.observe(o)
 	}
@@ -274,12 +294,17 @@ func (f *Flow) hungUp(broken bool, now time.Time) {
 // one that was reset: its retransmissions or probes were going unanswered.
 func gaveUp(i tcpwire.Info) bool { return i.Retransmits > 0 || i.Probes > 1 }
 
+// enters reports whether a state is new.
+func (f *Flow) enters(s tcpwire.State) bool {
+	return s.Known() && s != f.state && !f.told.states.Has(s) && (s != tcpwire.Closed || f.closed != 0)
+}
+
 // enter notes that the connection is in a state.
 func (f *Flow) enter(s tcpwire.State, o Observation) {
 	if s == tcpwire.NewSynReceived {
 		s = tcpwire.SynReceived
 	}
-	if !s.Known() || s == f.state || f.told.states.Has(s) || s == tcpwire.Closed && f.closed == 0 {
+	if !f.enters(s) {
 		return
 	}
 	o.Kind, o.By, o.From, o.To = SawState, 0, f.state, s

@@ -28,7 +28,8 @@ const (
 
 // follow asks what became of a connection that was just closed, and goes on
 // asking if it is not over. Those closed within a beat are asked for together, at
-// some 1 µs each.
+// some 1 µs each. Where it is known at the close that nothing is left, and no better
+// witness is to be waited for, this is its end.
 func (w *Watcher) follow(f *Flow) {
 	now := time.Now()
 	w.mu.Lock()
@@ -38,6 +39,11 @@ func (w *Watcher) follow(f *Flow) {
 	}
 	w.strikeOpen(f)
 	w.stats.Followed++
+	if f.over && w.patience == 0 {
+		w.mu.Unlock()
+		f.gone(w.recycled, now)
+		return
+	}
 	w.postponed(f, now) // unlocks
 }
 
@@ -52,10 +58,24 @@ func (w *Watcher) heard(f *Flow, a *lookup, now time.Time) bool {
 	case a.err == nil:
 		return f.found(a.socket, now)
 	case errors.Is(a.err, ErrNotFound):
+		if !f.over && w.waits() { // what ended it may be on its way to us yet
+			f.over = true
+			return false
+		}
 		f.gone(w.recycled, now)
 		return true
 	}
 	return false // asked again later, until its time is over
+}
+
+// waits reports whether better witnesses are waited for.
+func (w *Watcher) waits() bool {
+	if w.patience == 0 {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.closed
 }
 
 // recycled reports whether a later connection has the four-tuple.
@@ -86,6 +106,9 @@ func (w *Watcher) postponed(f *Flow, now time.Time) {
 	}
 	if over := f.expiry.add(slack); f.expiry != 0 && over > at && over < f.next {
 		f.next = over // FIN-WAIT-2 will be over then
+	}
+	if f.over {
+		f.next = at.add(w.patience)
 	}
 	var evicted *Flow
 	if len(w.pending) >= w.max {
@@ -150,17 +173,21 @@ func (w *Watcher) askFor(some []*Flow, now time.Time) {
 	if len(some) == 0 {
 		return
 	}
-	w.mu.Lock()
-	w.stats.Lookups += uint64(len(some))
-	w.mu.Unlock()
-	w.ids = w.ids[:0]
+	w.ids, w.asked = w.ids[:0], w.asked[:0]
 	for i, f := range some {
-		w.ids = append(w.ids, f.id)
+		if f.over {
+			w.answers[i].err = ErrNotFound
+			continue
+		}
+		w.ids, w.asked = append(w.ids, f.id), append(w.asked, i)
 		w.answers[i].err = errNoAnswer
 	}
+	w.mu.Lock()
+	w.stats.Lookups += uint64(len(w.ids))
+	w.mu.Unlock()
 	// Taken in only when all have come: some make for further questions. What has no
 	// answer is asked for again later.
-	_ = w.diag.d.getAll(w.ids, func(i int, s *Socket, err error) { w.answers[i] = lookup{*s, err} })
+	_ = w.diag.d.getAll(w.ids, func(i int, s *Socket, err error) { w.answers[w.asked[i]] = lookup{*s, err} })
 	for i, f := range some {
 		w.settle(f, w.heard(f, &w.answers[i], now), now)
 	}

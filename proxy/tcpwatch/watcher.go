@@ -99,6 +99,7 @@ type Watcher struct {
 	asking  []*Flow
 	spare   []newFlow // for fresh
 	ids     []ID
+	asked   []int // whose they are, in asking
 	answers [askAtOnce]lookup
 
 	mu       sync.Mutex // protects what follows
