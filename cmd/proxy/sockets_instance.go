@@ -191,6 +191,7 @@ func watcherOf(w *tcpwatch.Watcher) *admin.SocketWatcher {
 		Tiers: []string{}, Open: s.Watched, Following: s.Pending,
 		Followed: s.Followed, Lookups: s.Lookups, Dumps: s.Dumps, HalfOpen: s.HalfOpen,
 		Evicted: s.Evicted, EarlyEvicted: s.EarlyEvicted, LostRecords: s.LostRecords, LostPackets: s.LostPackets,
+		Late: s.Late, Deaf: s.Deaf,
 	}
 	active, missing := w.Tiers()
 	for _, t := range active {
@@ -198,6 +199,9 @@ func watcherOf(w *tcpwatch.Watcher) *admin.SocketWatcher {
 	}
 	for _, m := range missing {
 		d.Missing = append(d.Missing, admin.SocketTier{Tier: m.Tier.String(), Why: m.Err.Error(), Need: m.Need})
+	}
+	for _, u := range w.Unasked() {
+		d.Unasked = append(d.Unasked, u.Tier.String())
 	}
 	return d
 }

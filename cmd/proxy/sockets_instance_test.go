@@ -134,7 +134,7 @@ func TestAnInstancesSocketsAreWrittenForPeople(t *testing.T) {
 	d.Time.Time, d.PID = time.Date(2026, 11, 22, 10, 43, 16, 0, time.Local), 4711
 	d.Watcher = &admin.SocketWatcher{
 		Tiers: []string{"sock", "packet"}, Missing: []admin.SocketTier{{Tier: "sockops", Why: "operation not permitted", Need: "CAP_BPF and CAP_NET_ADMIN"}},
-		Open: 142, Following: 300, Followed: 5000, HalfOpen: 3, Evicted: 2, LostPackets: 17,
+		Open: 142, Following: 300, Followed: 5000, HalfOpen: 3, Evicted: 2, LostPackets: 17, Late: 4, Deaf: 1,
 	}
 	d.Counters = map[string]uint64{"TCPTimeouts": 4, "ListenOverflows": 1}
 	var out bytes.Buffer

@@ -86,6 +86,7 @@ func printWatcher(b *strings.Builder, w *admin.SocketWatcher) {
 	}{
 		{w.Evicted, "sockets not followed to their end"}, {w.EarlyEvicted, "early observations"},
 		{w.LostRecords, "records of tier sockops"}, {w.LostPackets, "packets of tier packet"},
+		{w.Late, "observations that came too late"}, {w.Deaf, "connections whose hangups are not heard"},
 	} {
 		if l.n > 0 {
 			lost = append(lost, fmt.Sprintf("%d %s", l.n, l.what))
@@ -97,6 +98,9 @@ func printWatcher(b *strings.Builder, w *admin.SocketWatcher) {
 	tiers := strings.Join(w.Tiers, ", ")
 	for _, m := range w.Missing {
 		tiers += fmt.Sprintf("; not %s, which needs %s", m.Tier, m.Need)
+	}
+	if len(w.Unasked) > 0 {
+		tiers += "; not asked for by inspect.tcp: " + strings.Join(w.Unasked, ", ")
 	}
 	wrapWords(b, "  tiers        ", tiers)
 }

@@ -65,6 +65,7 @@ func (t *telemetry) sockets() *sink.SocketReading {
 		Lost: map[string]uint64{
 			"closed_connections": stats.Evicted, "early_observations": stats.EarlyEvicted,
 			"sockops_records": stats.LostRecords, "packets": stats.LostPackets,
+			"late_observations": stats.Late, "hangups": stats.Deaf,
 		},
 		Counters: map[string]uint64{},
 	}

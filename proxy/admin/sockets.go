@@ -80,6 +80,7 @@ type SocketPeer struct {
 type SocketWatcher struct {
 	Tiers   []string     `json:"tiers"`             // at work: sock, sockops, packet
 	Missing []SocketTier `json:"missing,omitempty"` // and those that are not
+	Unasked []string     `json:"unasked,omitempty"` // not asked for by inspect.tcp
 
 	Open      int `json:"open"`      // connections that are open
 	Following int `json:"following"` // closed ones whose sockets the kernel is not done with
@@ -92,6 +93,8 @@ type SocketWatcher struct {
 	EarlyEvicted uint64 `json:"early_evicted"`
 	LostRecords  uint64 `json:"lost_records"` // lost in the sockops tier's ring
 	LostPackets  uint64 `json:"lost_packets"`
+	Late         uint64 `json:"late"` // observations that came after a connection's end was told
+	Deaf         uint64 `json:"deaf"` // connections whose hangups the kernel would not report
 }
 
 // SocketTier is a way to watch TCP that does not work here.

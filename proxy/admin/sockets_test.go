@@ -50,7 +50,7 @@ func sampleSockets() *Sockets {
 		}},
 		Watcher: &SocketWatcher{
 			Tiers: []string{"sock"}, Missing: []SocketTier{{"packet", "operation not permitted", "CAP_NET_RAW"}},
-			Open: 12, Following: 3, Followed: 40, Lookups: 50, Dumps: 1, HalfOpen: 2, Evicted: 1, EarlyEvicted: 1, LostRecords: 1, LostPackets: 1,
+			Open: 12, Following: 3, Followed: 40, Lookups: 50, Dumps: 1, HalfOpen: 2, Evicted: 1, EarlyEvicted: 1, LostRecords: 1, LostPackets: 1, Late: 1, Deaf: 1, Unasked: []string{"packet"},
 		},
 		Counters: map[string]uint64{"ListenOverflows": 4},
 	}
