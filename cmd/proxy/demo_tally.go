@@ -80,6 +80,10 @@ func (s sieve) Emit(e event.Event) {
 	switch b := e.Body.(type) {
 	case event.ProxyStart, event.ProxyReady, event.CertLoaded, event.SocketOptions:
 		return
+	case event.TCPTiers:
+		if len(b.Missing) == 0 { // all that was asked for is at work
+			return
+		}
 	case event.ConnClosed:
 		switch b.Cause {
 		case event.CauseRefused, event.CauseHandshakeBroken, event.CauseProbe:
