@@ -258,6 +258,7 @@ func TestStoryOfBothLegs(t *testing.T) {
 		},
 	}
 	for _, set := range tierSets {
+		var alive aliveness
 		t.Run(set.name, func(t *testing.T) {
 			for _, tt := range tests {
 				t.Run(tt.name, func(t *testing.T) {
@@ -285,6 +286,7 @@ func TestStoryOfBothLegs(t *testing.T) {
 					}
 					tt.do(t, conn, raw, leave)
 					client, dialed := l.legs(!tt.refused)
+					alive.hear(l.events.All(), l.settings.Inspect.TCP.Stats())
 					if late := lateTier(l.events.All(), set.tiers, !tt.refused); late != "" {
 						t.Skipf("this machine was too busy for %s to be heard in time", late)
 					}
@@ -295,33 +297,72 @@ func TestStoryOfBothLegs(t *testing.T) {
 				})
 			}
 		})
+		for _, tier := range alive.dead(set.tiers) {
+			t.Errorf("%s: tier %s has said nothing about any connection, in time or late", set.name, tier)
+		}
 	}
+}
+
+// aliveness is which tiers were heard of at all.
+type aliveness struct {
+	mu    sync.Mutex
+	heard int // connections
+	said  string
+	late  uint64
+}
+
+func (a *aliveness) hear(events []event.Event, s tcpwatch.Stats) {
+	said := saidBy(events)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heard++
+	a.said += said[event.ClientSide] + said[event.UpstreamSide]
+	a.late += s.Late
+}
+
+// dead returns the tiers that have said nothing. Where there is but one besides
+// sock, what came after the end was its word.
+func (a *aliveness) dead(tiers []tcpwatch.Source) (dead []tcpwatch.Source) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, tier := range tiers {
+		if a.heard > 0 && tier != tcpwatch.Sock && !strings.Contains(a.said, tier.String()+" ") && (a.late == 0 || len(tiers) > 2) {
+			dead = append(dead, tier)
+		}
+	}
+	return dead
 }
 
 // lateTier returns a tier that has said nothing about one of the legs. Each is
 // waited for a twentieth of a second, and then the others' word is taken.
 func lateTier(events []event.Event, tiers []tcpwatch.Source, upstream bool) string {
-	said := map[event.Side]string{}
-	for _, e := range events {
-		switch b := e.Body.(type) {
-		case event.TCPSYN:
-			said[b.Side] += b.Source
-		case event.TCPState:
-			said[b.Side] += b.Source
-		case event.TCPFIN:
-			said[b.Side] += b.Source
-		case event.TCPRST:
-			said[b.Side] += b.Source
-		}
-	}
+	said := saidBy(events)
 	for _, tier := range tiers {
 		for _, side := range []event.Side{event.ClientSide, event.UpstreamSide} {
-			if tier != tcpwatch.Sock && (side == event.ClientSide || upstream) && !strings.Contains(said[side], tier.String()) {
+			if tier != tcpwatch.Sock && (side == event.ClientSide || upstream) && !strings.Contains(said[side], tier.String()+" ") {
 				return tier.String()
 			}
 		}
 	}
 	return ""
+}
+
+// saidBy lists for each leg the tiers that said something about it.
+func saidBy(events []event.Event) map[event.Side]string {
+	said := map[event.Side]string{}
+	for _, e := range events {
+		switch b := e.Body.(type) {
+		case event.TCPSYN:
+			said[b.Side] += b.Source + " "
+		case event.TCPState:
+			said[b.Side] += b.Source + " "
+		case event.TCPFIN:
+			said[b.Side] += b.Source + " "
+		case event.TCPRST:
+			said[b.Side] += b.Source + " "
+		}
+	}
+	return said
 }
 
 func checkLeg(t *testing.T, l *lab, name string, got leg, tiers []tcpwatch.Source, peer event.Side, want ends) {

@@ -1,6 +1,9 @@
 package tcpwatch
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -8,9 +11,32 @@ import (
 	"mtlsproxy/proxy/tcpwire"
 )
 
+// listenAlone listens at a port of which the kernel keeps nothing, not even the
+// TIME-WAIT of what others did there: below those that are given out.
+func listenAlone(t testing.TB) *net.TCPListener {
+	t.Helper()
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	for range 100 {
+		l, err := lc.Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err != nil {
+			continue
+		}
+		ln := l.(*net.TCPListener)
+		s, err := SurveyPorts(addrPort(ln.Addr()).Port())
+		if err == nil && s.Accepted.Total()+s.Dialed.Total() == s.Accepted.Count[tcpwire.Listen] {
+			t.Cleanup(func() { ln.Close() })
+			return ln
+		}
+		ln.Close()
+	}
+	t.Fatal("no port from 20000 to 32000 is free of traces")
+	return nil
+}
+
 func TestSurveyOfEndpointsCountsOurEndOnly(t *testing.T) {
 	openDiagT(t)
-	ln, other := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
+	ln, other := listenAlone(t), listenAlone(t)
 	up := addrPort(other.Addr())
 	for range 3 {
 		c, s := pair(t, ln)

@@ -248,7 +248,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 		}, ResetAfterClose, Us, 0, []tcpwire.State{tcpwire.FinWait2}},
 		{"we close, the peer closes without a word", func(t *testing.T, c watched) {
 			c.close(t, false)
-			c.awaitState(t, tcpwire.FinWait2)
+			c.awaitFinWait2(t)
 			c.client.Close()
 		}, ClosedHere, Us, 0, []tcpwire.State{tcpwire.FinWait2, tcpwire.TimeWait}},
 		{"the peer closes, then we", func(t *testing.T, c watched) {
