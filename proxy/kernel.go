@@ -55,7 +55,7 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 func (s *session) tellReached(conn net.Conn, dialed time.Time) {
 	var first *event.TCPInfo
 	if s.Inspect.Level > InspectNone && s.Inspect.TCP != nil {
-		if snap, err := tcpwatch.Open(conn); err == nil {
+		if snap, err := tcpwatch.OpenDialed(conn); err == nil {
 			first = kernelView(&snap)
 			s.upstreamFlow = s.watch(conn, &snap, &teller{journal: s.journal, side: event.UpstreamSide, began: dialed, first: first})
 		}

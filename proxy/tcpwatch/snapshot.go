@@ -41,7 +41,17 @@ func Open(conn net.Conn) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return open(tcp)
+	return open(tcp, false)
+}
+
+// OpenDialed is [Open] for a connection that this side dialed. It saves asking for
+// a SYN, which there cannot be.
+func OpenDialed(conn net.Conn) (Snapshot, error) {
+	tcp, err := tcpConn(conn)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return open(tcp, true)
 }
 
 // Info reads TCP_INFO alone. Its errors are those of [Open].

@@ -23,11 +23,11 @@ const (
 	maxSYN = 4096
 )
 
-// reader asks the kernel with buffers of its own. Its two functions for
+// reader asks the kernel with buffers of its own. Its functions for
 // RawConn.Control are made once, because a closure for each call would be an
 // allocation for each call.
 type reader struct {
-	all, infoOnly, last func(fd uintptr)
+	all, dialed, infoOnly, last func(fd uintptr)
 
 	cookie uint64
 	raw    [tcpwire.InfoSize]byte
@@ -42,17 +42,22 @@ type reader struct {
 
 var readers = sync.Pool{New: func() any {
 	r := new(reader)
-	r.all, r.infoOnly, r.last = r.readAll, r.readInfo, r.readLast
+	r.all, r.dialed, r.infoOnly, r.last = r.readAll, r.readDialed, r.readInfo, r.readLast
 	return r
 }}
 
-func (r *reader) readAll(fd uintptr) {
-	r.readInfo(fd)
-	if r.err != nil {
+func (r *reader) readDialed(fd uintptr) {
+	r.synLen, r.synErr = 0, nil
+	if r.readInfo(fd); r.err != nil {
 		return
 	}
 	if _, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_COOKIE, unsafe.Slice((*byte)(unsafe.Pointer(&r.cookie)), 8)); err != nil {
 		r.err = os.NewSyscallError("getsockopt", err)
+	}
+}
+
+func (r *reader) readAll(fd uintptr) {
+	if r.readDialed(fd); r.err != nil {
 		return
 	}
 	r.synLen, r.synErr = getsockopt(fd, unix.IPPROTO_TCP, unix.TCP_SAVED_SYN, r.syn[:])
@@ -98,14 +103,18 @@ func (r *reader) release() {
 	readers.Put(r)
 }
 
-func open(conn *net.TCPConn) (Snapshot, error) {
+func open(conn *net.TCPConn, dialed bool) (Snapshot, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return Snapshot{}, err
 	}
 	r := readers.Get().(*reader)
 	defer r.release()
-	if err := raw.Control(r.all); err != nil {
+	read := r.all
+	if dialed {
+		read = r.dialed
+	}
+	if err := raw.Control(read); err != nil {
 		return Snapshot{}, err
 	}
 	now := time.Now()

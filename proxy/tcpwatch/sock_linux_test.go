@@ -170,6 +170,19 @@ func TestHandshakeCountsLostSYNACKs(t *testing.T) {
 	}
 }
 
+func TestOpenDialedDoesNotAskForTheSYN(t *testing.T) {
+	_, conn := pair(t, listen(t, "127.0.0.1:0"))
+	first, err := OpenDialed(conn)
+	if err != nil || first.SYN != nil || !errors.Is(first.SYNMissing, ErrNoSYN) || first.Info.State != tcpwire.Established {
+		t.Errorf("got %+v, %v, want an established connection and ErrNoSYN", first, err)
+	}
+	// The kernel gives it out once: here it must still be there.
+	s, err := Open(conn)
+	if err != nil || s.SYN == nil || s.Cookie != first.Cookie {
+		t.Errorf("Open afterwards: %v, SYN %v, cookie %d: want the SYN and cookie %d", err, s.SYN, s.Cookie, first.Cookie)
+	}
+}
+
 func TestSavedSYNOff(t *testing.T) {
 	ln := listen(t, "127.0.0.1:0", func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_SAVE_SYN, 0) })
 	_, conn := pair(t, ln)

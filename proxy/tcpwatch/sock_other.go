@@ -14,6 +14,6 @@ import (
 
 var errPlatform = fmt.Errorf("asking the kernel about TCP on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
-func open(*net.TCPConn) (Snapshot, error) { return Snapshot{}, errPlatform }
+func open(*net.TCPConn, bool) (Snapshot, error) { return Snapshot{}, errPlatform }
 
 func info(syscall.Conn) (tcpwire.Info, error) { return tcpwire.Info{}, errPlatform }
