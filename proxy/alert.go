@@ -38,8 +38,9 @@ func (t *tap) rightAlert(p []byte) []byte {
 	if t.log == nil || t.log.missing > 0 {
 		return p
 	}
-	tr := transcripts.Get().(*tlswire.Transcript)
-	defer func() { tr.Reset(); transcripts.Put(tr) }()
+	r := readings.Get().(*reading)
+	defer r.release()
+	tr := &r.tr
 	tr.SetSecrets(&t.log.secrets)
 	t.log.feed(tr, nil)
 	if !tr.ReplaceAlert(tlswire.ServerToClient, changed, tlswire.AlertDescription(alert)) {

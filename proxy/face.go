@@ -12,9 +12,9 @@ import (
 // which CAs, and the session tickets it gives out.
 type face struct {
 	auth     *policy.ClientAuth
-	base     *tls.Config                // holds the ticket keys; cloned for each connection
-	ownNames []string                   // of the CAs that clients are told about
-	requests [2]atomic.Pointer[request] // CertificateRequest of TLS 1.2 and 1.3, as sent
+	base     *tls.Config // holds the ticket keys; cloned for each connection
+	ownNames []string    // of the CAs that clients are told about
+	usual    usual       // what goes out mostly the same
 
 	secrets   [][32]byte // of several instances; nil where the keys are our own
 	ring      *ticketRing

@@ -35,7 +35,26 @@ const (
 	maxRecords  = 4096
 )
 
-var transcripts = sync.Pool{New: func() any { return new(tlswire.Transcript) }}
+// reading is what it takes to read one recorded handshake.
+type reading struct {
+	tr     tlswire.Transcript
+	viewer viewer
+	see    func(*tlswire.Message) // the viewer's, made once: a method value is an allocation
+}
+
+var readings = sync.Pool{New: func() any {
+	r := new(reading)
+	r.see = r.viewer.see
+	return r
+}}
+
+// release forgets the handshake and its secrets.
+func (r *reading) release() {
+	r.viewer = viewer{}
+	r.tr.OnRecord(nil)
+	r.tr.Reset()
+	readings.Put(r)
+}
 
 // inspect decodes the recorded handshake, tells every message of it, and
 // forgets the bytes and the secrets. It is called once, when the handshake is
@@ -49,24 +68,22 @@ func (s *session) inspect(peer []*x509.Certificate, resumed bool) transcript {
 	if s.tlsDone && s.Inspect.Level < InspectMessages {
 		return transcript{} // nothing failed, and nobody wants to hear of it
 	}
-	v := viewer{session: s, peer: peer, resumed: resumed}
-	v.omitted.Bytes = log.missing
-
-	tr := transcripts.Get().(*tlswire.Transcript)
+	r := readings.Get().(*reading)
+	tr, v := &r.tr, &r.viewer
+	v.session, v.peer, v.resumed, v.omitted.Bytes = s, peer, resumed, log.missing
 	tr.SetSecrets(&log.secrets)
 	if s.Inspect.Level >= InspectRecords {
 		tr.OnRecord(v.record)
 	}
-	log.feed(tr, v.see)
+	log.feed(tr, r.see)
 	v.wire.partial, v.wire.isPartial = tr.Stream(tlswire.ClientToServer).Partial()
 	v.wire.modern = tr.Context().Version >= tlswire.VersionTLS13
-	tr.OnRecord(nil)
-	tr.Reset()
-	transcripts.Put(tr)
 	if v.omitted != (event.Omitted{}) {
 		s.emit(time.Now(), v.omitted)
 	}
-	return v.wire
+	wire := v.wire
+	r.release()
+	return wire
 }
 
 // tellVerdict tells what was decided about the client's chain, at the time it was.

@@ -21,9 +21,9 @@ type moments struct {
 	keyed      bool          // the handshake's secrets were derived (TLS 1.3)
 	answered   bool          // our flight was sent
 	waited     bool          // something came back
+	refused    bool          // the decision about the client was no
 	presented  time.Duration // what the decision is about was there
 	decided    time.Duration // the decision about the client was made; 0 where it was not
-	refused    bool          // it was no
 	sign       time.Duration // the private-key operation
 }
 

@@ -17,7 +17,7 @@ type teller struct {
 	*journal
 	side  event.Side
 	began time.Time      // accept, or dial
-	first *event.TCPInfo // how the connection stood when it was opened
+	first *event.TCPInfo // how the connection stood when it was opened; nil once told
 }
 
 // Tell implements [tcpwatch.Teller].

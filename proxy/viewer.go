@@ -79,14 +79,7 @@ func (v *viewer) tell(m *tlswire.Message) {
 		Direction: direction(m.Direction), Type: m.Name(), Bytes: m.Length, Encrypted: m.Encrypted, Records: m.Records,
 		Padding: m.Padding, First: v.time(m.First),
 	}
-	if m.Kind == tlswire.KindHandshake && m.Type == tlswire.TypeCertificateRequest && msg.Direction == event.Out {
-		if asked := s.face.asked(m); asked != nil {
-			msg.Decoded = asked
-			v.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.face.ownNames})
-			return
-		}
-	}
-	decoded, err := m.Decode()
+	decoded, err := s.face.decode(m)
 	if err != nil {
 		v.misread(m, err)
 		v.emit(at, event.OtherMessage{Message: msg})
@@ -106,6 +99,13 @@ func (v *viewer) tell(m *tlswire.Message) {
 		})
 	case *tlswire.Certificate:
 		v.certificate(at, msg, d)
+	case *tlswire.CertificateRequest:
+		msg.Decoded = tlswire.Own(d)
+		if msg.Direction == event.Out {
+			v.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.face.ownNames})
+		} else {
+			v.emit(at, event.OtherMessage{Message: msg}) // no client asks for one
+		}
 	case *tlswire.Finished:
 		msg.Decoded = d
 		v.emit(at, event.Finished{Message: msg, Established: v.wire.clientFinished && v.wire.serverFinished && s.tlsDone})
@@ -159,31 +159,6 @@ func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *t
 		}
 	}
 	v.emit(at, told)
-}
-
-// asked returns our CertificateRequest. It is the same in every handshake of a
-// version, and may name hundreds of CAs: it is decoded once.
-func (f *face) asked(m *tlswire.Message) *tlswire.CertificateRequest {
-	known := &f.requests[0]
-	if m.Context.Version >= tlswire.VersionTLS13 {
-		known = &f.requests[1]
-	}
-	if r := known.Load(); r != nil && bytes.Equal(r.body, m.Body) {
-		return r.decoded
-	}
-	decoded, err := m.Decode()
-	if err != nil {
-		return nil
-	}
-	r := &request{body: bytes.Clone(m.Body), decoded: tlswire.Own(decoded).(*tlswire.CertificateRequest)}
-	known.Store(r)
-	return r.decoded
-}
-
-// request is a CertificateRequest of ours.
-type request struct {
-	body    []byte
-	decoded *tlswire.CertificateRequest
 }
 
 func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.ClientHello {
