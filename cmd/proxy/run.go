@@ -53,6 +53,7 @@ the flags. The short flags alone are a complete configuration:
 
 // runService is `proxy run` from configuration to exit.
 func runService(cmd *cobra.Command, src configs.Source) error {
+	roomyHeap()
 	stderr := cmd.ErrOrStderr()
 	loaded, p, err := loadPlan(stderr, src)
 	if err != nil {
