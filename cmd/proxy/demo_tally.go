@@ -81,7 +81,7 @@ func (s sieve) Emit(e event.Event) {
 	case event.ProxyStart, event.ProxyReady, event.CertLoaded, event.SocketOptions:
 		return
 	case event.TCPTiers:
-		if len(b.Missing) == 0 { // all that was asked for is at work
+		if len(b.Missing) == 0 && b.Note == "" { // all that was asked for is at work
 			return
 		}
 	case event.ConnClosed:

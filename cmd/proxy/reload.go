@@ -53,6 +53,9 @@ func (svc *service) reload(trigger string) *plan {
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
 		return nil
 	}
+	if body := p.turned(svc.plan); body != nil {
+		svc.log.Emit(processEvent(body))
+	}
 	svc.loaded, svc.plan = loaded, p
 	svc.sockets.use(loaded, p)
 	svc.telemetry.use(p)

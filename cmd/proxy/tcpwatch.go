@@ -68,6 +68,20 @@ func (p *plan) watchTCP(log event.Sink) (began bool, err error) {
 	return true, nil
 }
 
+// turned says what a reload that changes whether new connections are watched does
+// to those that are; nil where nothing changes, or nobody watches.
+func (p *plan) turned(before *plan) event.Body {
+	if p.tcp.watcher == nil || p.tcp.watcher != before.tcp.watcher || p.tcp.wanted == before.tcp.wanted {
+		return nil
+	}
+	body := tiersOf(p.tcp.watcher)
+	body.Note = "for new connections again"
+	if !p.tcp.wanted {
+		body.Note = "not for new connections: inspect.level is none"
+	}
+	return body
+}
+
 func tiersOf(w *tcpwatch.Watcher) event.TCPTiers {
 	var body event.TCPTiers
 	active, missing := w.Tiers()

@@ -257,6 +257,7 @@ type TCPTiers struct {
 	Active  []string // sock, sockops, packet; none where nothing works
 	Missing []TCPTier
 	Unasked []TCPTier // not tried, because inspect.tcp does not ask for them
+	Note    string    // what a reload of inspect.level changes
 }
 
 // TCPTier is a way to watch TCP that is not at work.
@@ -283,7 +284,8 @@ func (TCPTiers) Level() Level { return Info }
 
 // AppendAttrs implements [Body].
 func (b TCPTiers) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return texts(texts(texts(dst, "active", b.Active), "missing", inLines(b.Missing)), "unasked", inLines(b.Unasked))
+	dst = texts(texts(dst, "active", b.Active), "missing", inLines(b.Missing))
+	return text(texts(dst, "unasked", inLines(b.Unasked)), "note", b.Note)
 }
 
 func inLines(tiers []TCPTier) []string {

@@ -162,6 +162,7 @@ func (c *consoleEncoder) tcpTiers(b event.TCPTiers) {
 	} else {
 		c.column(1, "watched by "+strings.Join(b.Active, ", "), 0)
 	}
+	c.say(b.Note)
 	if c.verbose || len(b.Active) == 0 {
 		for _, tiers := range [][]event.TCPTier{b.Missing, b.Unasked} {
 			for _, t := range tiers {

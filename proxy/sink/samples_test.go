@@ -76,6 +76,7 @@ var samples = []struct {
 		{Tier: "sockops", Detail: "not asked for", Need: "CAP_BPF and CAP_NET_ADMIN in the first user namespace, and a cgroup2 file system"},
 		{Tier: "packet", Detail: "not asked for, and permitted here"},
 	}}},
+	{nil, event.TCPTiers{Active: []string{"sock"}, Note: "not for new connections: inspect.level is none"}},
 	{nil, event.AdminUnavailable{Socket: "/run/mtlsproxy/admin.sock", Detail: "another instance answers there"}},
 	{nil, event.SocketOption{Upstream: "app", Object: "upstream", Option: "TCP_CONGESTION", Key: "upstreams.app.tcp.congestion", Asked: "dctcp", Got: "cubic", Need: "CAP_NET_ADMIN", Note: "not among the algorithms everybody may use", Err: "operation not permitted"}},
 	{nil, event.ProxyReady{Listeners: []event.ListenerReady{
