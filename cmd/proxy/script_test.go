@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"mtlsproxy/proxy/tcpwatch"
 )
 
 // patience bounds every wait of a script.
@@ -69,6 +70,9 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
+			if name == "tiers" { // all ways to watch TCP work here
+				return allTiers(), nil
+			}
 			if name == "root" {
 				return os.Geteuid() == 0, nil
 			}
@@ -82,6 +86,17 @@ func TestScripts(t *testing.T) {
 			"crowd": scriptCrowd, "disperse": scriptDisperse,
 		},
 	})
+}
+
+// allTiers reports whether every way to watch TCP works here.
+func allTiers() bool {
+	w, err := tcpwatch.Start(tcpwatch.Options{Gauge: -1})
+	if err != nil {
+		return false
+	}
+	defer w.Close()
+	active, missing := w.Tiers()
+	return len(active) > 1 && len(missing) == 0
 }
 
 // script is what one script has open.
