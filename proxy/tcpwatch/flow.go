@@ -227,10 +227,11 @@ func (f *Flow) Closed() {
 }
 
 // diedBefore draws conclusions from a connection that was in CLOSED before we
-// closed it. With our FIN sent, it may as well be in TIME-WAIT; sock_diag will tell.
+// closed it. With our FIN sent and all before it acknowledged, it may as well be in
+// TIME-WAIT; sock_diag will tell.
 func (f *Flow) diedBefore(info *tcpwire.Info, now time.Time) {
 	switch {
-	case f.sent(SawFIN, Us):
+	case f.sent(SawFIN, Us) && info.BytesAcked+info.BytesRetrans >= info.BytesSent:
 	case gaveUp(*info):
 		f.silent = true
 	default: // epoll has not told yet
