@@ -40,7 +40,8 @@ func (u *usual) of(m *tlswire.Message) *atomic.Pointer[sent] {
 }
 
 // decode is [tlswire.Message.Decode], and does not decode again what is usual.
-// What it returns may be shared, and must not be changed. The first of a kind is
+// What it returns for one of ours that is usual owns its bytes, may be shared,
+// and must not be changed. The first of a kind is
 // the one that is kept: clients that take turns at two names or protocols would
 // otherwise have it copied for each.
 func (f *face) decode(m *tlswire.Message) (tlswire.Body, error) {
@@ -53,8 +54,11 @@ func (f *face) decode(m *tlswire.Message) (tlswire.Body, error) {
 		return first.decoded, nil
 	}
 	decoded, err := m.Decode()
-	if err == nil && first == nil {
-		decoded = tlswire.Own(decoded)
+	if err != nil {
+		return decoded, err
+	}
+	decoded = tlswire.Own(decoded) // before others see it
+	if first == nil {
 		known.CompareAndSwap(nil, &sent{body: bytes.Clone(m.Body), decoded: decoded})
 	}
 	return decoded, err

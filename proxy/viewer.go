@@ -100,10 +100,11 @@ func (v *viewer) tell(m *tlswire.Message) {
 	case *tlswire.Certificate:
 		v.certificate(at, msg, d)
 	case *tlswire.CertificateRequest:
-		msg.Decoded = tlswire.Own(d)
 		if msg.Direction == event.Out {
+			msg.Decoded = d // shared
 			v.emit(at, event.CertificateRequest{Message: msg, AdvertisedCAs: s.face.ownNames})
 		} else {
+			msg.Decoded = tlswire.Own(d)
 			v.emit(at, event.OtherMessage{Message: msg}) // no client asks for one
 		}
 	case *tlswire.Finished:
