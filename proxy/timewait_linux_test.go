@@ -162,8 +162,10 @@ func TestEndStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { diag.Close() })
+	sentFIN := make(chan struct{}, 1)
 	halfClosing := func(conn net.Conn) { // an answer of 100 KB to whoever has ended
 		io.Copy(io.Discard, conn)
+		<-sentFIN // close_notify, which comes before, has ended our direction already
 		conn.Write(make([]byte, 100<<10))
 	}
 	tests := []struct {
@@ -195,6 +197,7 @@ func TestEndStates(t *testing.T) {
 		{"the client half-closes with close_notify and FIN, and reads the answer", halfClosing, nil, func(t *testing.T, conn *tls.Conn, m *meddler) {
 			conn.CloseWrite()
 			m.CloseWrite()
+			sentFIN <- struct{}{}
 			if n, err := io.Copy(io.Discard, conn); n != 100<<10 || err != nil {
 				t.Errorf("the client read %d bytes, %v", n, err)
 			}
@@ -202,6 +205,7 @@ func TestEndStates(t *testing.T) {
 		}, gone, event.CauseClean},
 		{"the client half-closes with FIN alone, and reads the answer", halfClosing, nil, func(t *testing.T, conn *tls.Conn, m *meddler) {
 			m.CloseWrite()
+			sentFIN <- struct{}{}
 			if n, err := io.Copy(io.Discard, conn); n != 100<<10 || err != nil {
 				t.Errorf("the client read %d bytes, %v", n, err)
 			}
