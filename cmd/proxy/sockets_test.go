@@ -90,7 +90,7 @@ func TestSocketsOfAPileUp(t *testing.T) {
 			t.Fatalf("got:\n%s", out)
 		}
 	}
-	for _, want := range []string{"listening at 127.0.0.1:" + port, "accept queue 0 of ", "timeouts.half_close", "peers  127.0.0.1 (3)", "do not read to the end: 3 dialed in CLOSE-WAIT"} {
+	for _, want := range []string{"listening at 127.0.0.1:" + port, "accept queue 0 of ", "timeouts.half_close", "peers  127.0.0.1 (3)", "we do not close: 3 dialed in CLOSE-WAIT"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}

@@ -119,8 +119,8 @@
 // or it read the end and did not close:
 //
 //	· we do not read to the end: 15 accepted in CLOSE-WAIT, the oldest for 3s
-//	  means  the peer closed, and what it sent, or its FIN, waits unread: our reader is
-//	         stuck behind the other side
+//	  means  the peer closed, and what it sent waits unread: our reader is stuck behind
+//	         the other side
 //	  do     see whether the other side takes the data; timeouts.idle bounds how long it
 //	         may not
 //	  peers  127.0.0.1 (15)

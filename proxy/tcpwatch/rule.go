@@ -52,7 +52,8 @@ func classify(k *Socket) Rule {
 			return PeerVanished
 		}
 	case tcpwire.CloseWait:
-		if k.Held() && k.ReceiveQueue > 0 {
+		// The FIN counts one. Who read close_notify before it does not read on.
+		if k.Held() && k.ReceiveQueue > 1 {
 			return CloseWaitUnread
 		}
 		return CloseWaitDrained
@@ -183,7 +184,7 @@ var adviceFor = [...]advice{
 	CloseWaitUnread: {
 		id: "close_wait_unread", state: tcpwire.CloseWait, much: 100, old: time.Minute,
 		title:   "we do not read to the end",
-		meaning: "the peer closed, and what it sent, or its FIN, waits unread: our reader is stuck behind the other side",
+		meaning: "the peer closed, and what it sent waits unread: our reader is stuck behind the other side",
 		advice:  "see whether the other side takes the data; timeouts.idle bounds how long it may not",
 		keys:    []string{"listener.timeouts.idle"},
 	},

@@ -28,6 +28,7 @@ func TestSocketsAreClassified(t *testing.T) {
 		{Socket{State: tcpwire.FinWait1, Timer: TimerProbe, SendQueue: 9}, WindowClosed},
 		{Socket{State: tcpwire.LastAck, Timer: TimerProbe, SendQueue: 9}, WindowClosed},
 		{Socket{State: tcpwire.CloseWait, Inode: held, ReceiveQueue: 6}, CloseWaitUnread},
+		{Socket{State: tcpwire.CloseWait, Inode: held, ReceiveQueue: 1}, CloseWaitDrained}, // its FIN alone
 		{Socket{State: tcpwire.CloseWait, Inode: held}, CloseWaitDrained},
 		{Socket{State: tcpwire.Closing}, Crossing},
 		{Socket{State: tcpwire.TimeWait, Timer: TimerTimeWait}, ManyTimeWait},

@@ -77,6 +77,7 @@ func TestSurveyShowsEveryState(t *testing.T) {
 	drainOnce(t, s)
 	s.Close() // LAST-ACK
 	c, _ = connect()
+	c.Write([]byte("unread"))
 	c.CloseWrite() // CLOSE-WAIT
 	c, s = connect()
 	s.Close()
@@ -96,7 +97,7 @@ func TestSurveyShowsEveryState(t *testing.T) {
 		dialed bool
 	}{
 		{"half_close_leak", false}, {"client_in_close_wait", false}, {"closing", false}, {"close_wait_unread", false},
-		{"dial_pending", true}, {"close_wait_unread", true},
+		{"dial_pending", true}, {"close_wait_drained", true},
 	} {
 		f := got.finding(want.id, want.dialed)
 		if f == nil || f.Title == "" || f.Meaning == "" || f.Advice == "" || f.Group.Count == 0 ||
@@ -134,7 +135,7 @@ func TestClientsThatNeverClose(t *testing.T) {
 		s.CloseWrite()
 	})
 	s := awaitSurvey(t, func(s *Survey) bool {
-		ours, theirs, clients := s.finding("half_close_leak", false), s.finding("client_in_close_wait", false), s.finding("close_wait_unread", true)
+		ours, theirs, clients := s.finding("half_close_leak", false), s.finding("client_in_close_wait", false), s.finding("close_wait_drained", true)
 		return ours != nil && ours.Group.Count == each && theirs != nil && theirs.Group.Count == each && clients != nil && clients.Group.Count == 2*each
 	}, port)
 	ours, theirs := s.finding("half_close_leak", false), s.finding("client_in_close_wait", false)
