@@ -6,7 +6,6 @@ import (
 
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/tcpwatch"
-	"mtlsproxy/proxy/tcpwire"
 )
 
 // tellAccepted opens the journal with what the kernel knows about the three-way
@@ -90,18 +89,18 @@ func lastLook(conn net.Conn, flow *tcpwatch.Flow, how manner) *event.TCPInfo {
 	if flow == nil {
 		return kernelInfo(conn)
 	}
-	var info tcpwire.Info
+	var last tcpwatch.Snapshot
 	var err error
 	switch how {
 	case afterWord, dismissed:
-		info, err = flow.Dismissing()
+		last.Info, err = flow.Dismissing()
 	default:
-		info, err = flow.Closing(how == abortive || how == abortLast)
+		last.Info, err = flow.Closing(how == abortive || how == abortLast)
 	}
 	if err != nil {
 		return nil
 	}
-	return kernelView(&tcpwatch.Snapshot{Info: info})
+	return kernelView(&last)
 }
 
 // sendFIN ends our direction of a leg.
