@@ -100,19 +100,9 @@ func (f *Flow) ID() ID {
 	return f.id
 }
 
-// Look tells what the connection's state says about its peer. It is to be called
-// before something is sent that the peer may answer with a reset: what came before
-// would be lost in it.
-func (f *Flow) Look() {
-	if f == nil {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.look()
-}
-
-// look does it unless the peer's end is known; f.mu is held.
+// look tells what the connection's state says about its peer, unless its end is
+// known. What came before something is sent that the peer may answer with a reset
+// would be lost in that. f.mu is held.
 func (f *Flow) look() {
 	if f.conn == nil || f.sent(SawFIN, Peer) {
 		return
