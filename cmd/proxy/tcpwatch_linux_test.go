@@ -87,6 +87,7 @@ func powerlessRun(t *testing.T, ctx context.Context, tcp string, sandbox func() 
 		cmd.Args = append(cmd.Args, "--set", "inspect.tcp="+tcp)
 	}
 	cmd.Env = []string{"RUN_AS_PROXY=1", "HOME=" + dir}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	stderr := &bytes.Buffer{}
 	cmd.Stderr = stderr
 	if err := startPowerless(t, cmd, sandbox); err != nil {
@@ -131,10 +132,9 @@ func TestATierThatIsNotNamedMayBeMissing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // when it is to stop
 			defer cancel()
 			cmd, stderr := powerlessRun(t, ctx, tt.tcp, tt.sandbox)
-			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 			if err := cmd.Wait(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("ended with %v", err)
 			}
