@@ -21,7 +21,7 @@ var errDearer = errors.New("the proxy costs more than it may")
 //	idle memory     0.78  (0.70 to 0.81)
 //
 // A change that makes the proxy cheaper should lower them.
-var defaultGuard = guardLimits{handshake: 1.35, relay: 1.25, idle: 0.95}
+var defaultGuard = guardLimits{handshake: 1.35, relay: 1.20, idle: 0.95}
 
 // guardSize is small: what the guard asks is a ratio to the forwarder, measured
 // round by round, and all of it has to be over in guardTime, a repeat included.
