@@ -64,7 +64,7 @@ const (
 
 	// listenAfter is how old a connection becomes before epoll is told of it, at
 	// most. One that is over by then costs it nothing; what its peer does is known by
-	// Ended, Look and Closing.
+	// Ended, HalfClosing and Closing.
 	listenAfter = 100 * time.Millisecond
 
 	// holdFor is how long an observation is held where a slower witness may know
