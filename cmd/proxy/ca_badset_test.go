@@ -115,6 +115,7 @@ func badsetProxy(t *testing.T, pki *catest.PKI, upstream string, own bool, list 
 // client reads.
 func badsetVisit(t *testing.T, addr string, pki *catest.PKI, own tls.Certificate, version uint16, journal *event.Recorder) (event.Reason, string, error) {
 	t.Helper()
+	journal.Reset() // an earlier client may have had the port that this one gets
 	raw, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
