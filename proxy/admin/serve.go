@@ -38,6 +38,15 @@ func Serve(ctx context.Context, ln net.Listener, api API) error {
 		ErrorLog:          log.New(io.Discard, "", 0), // it would be about our own commands going away
 		ConnContext:       withPeer,
 	}
+	if err := serveUntil(ctx, srv, ln); err != nil {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	return nil
+}
+
+// serveUntil serves until ctx ends, and then lets what is under way come to its
+// end for closeTimeout. It returns nil when ctx ended.
+func serveUntil(ctx context.Context, srv *http.Server, ln net.Listener) error {
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
@@ -54,7 +63,7 @@ func Serve(ctx context.Context, ln net.Listener, api API) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return fmt.Errorf("admin socket: %w", err)
+	return err
 }
 
 // peerKey is the key of a request's context under which the caller stands: a nil

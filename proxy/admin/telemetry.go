@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -70,23 +69,10 @@ func ServeTelemetry(ctx context.Context, ln net.Listener, t Telemetry) error {
 		ErrorLog:                     log.New(io.Discard, "", 0), // it would be about others' mistakes
 		ConnState:                    book.note,
 	}
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(done)
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		if srv.Shutdown(closing) != nil {
-			srv.Close()
-		}
-	})
-	err := srv.Serve(ln)
-	if !stop() {
-		<-done
+	if err := serveUntil(ctx, srv, ln); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("telemetry: %w", err)
+	return nil
 }
 
 func (t Telemetry) handler() http.Handler {
