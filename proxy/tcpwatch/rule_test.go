@@ -76,6 +76,52 @@ func TestPeersOfAGroupAreRanked(t *testing.T) {
 	}
 }
 
+// The kernel leaves a few sockets whole whose wait is the usual one.
+func TestAFewWholeSocketsAreNoLongWait(t *testing.T) {
+	for _, tt := range []struct {
+		whole, mini         int
+		wantLong, wantUsual int
+	}{
+		{1, 999, 0, 1000},
+		{1, 0, 0, 1},
+		{9, 9, 0, 18},
+		{10, 0, 10, 0},
+		{500, 500, 500, 500}, // TCP_LINGER2 of 120 s: one half of it each
+		{100, 1001, 0, 1101},
+		{100, 1000, 100, 1000},
+		{0, 5, 0, 5},
+	} {
+		s := &Survey{groups: make(map[groupKey]*Group), shaking: make(map[uint16]int)}
+		for i := range tt.whole + tt.mini {
+			k := Socket{State: tcpwire.FinWait2, Timer: TimerKeepAlive, Remote: addr4(byte(i % 3)), Local: addr4(9)}
+			if i >= tt.whole {
+				k.Timer = TimerTimeWait
+			}
+			s.add(&k, false)
+		}
+		s.finish()
+		long, usual := 0, 0
+		for _, f := range s.Findings {
+			held := f.Group.Others
+			for _, p := range f.Group.Peers {
+				held += p.Count
+			}
+			if held != f.Group.Count || f.Group.Ports[0].Count != held {
+				t.Errorf("%d whole, %d mini: %+v is not of one sum", tt.whole, tt.mini, f.Group)
+			}
+			switch f.ID {
+			case "fin_wait_2_long":
+				long = held
+			case "client_in_close_wait":
+				usual = held
+			}
+		}
+		if long != tt.wantLong || usual != tt.wantUsual {
+			t.Errorf("%d whole, %d mini: got %d long and %d usual, want %d and %d", tt.whole, tt.mini, long, usual, tt.wantLong, tt.wantUsual)
+		}
+	}
+}
+
 func addr4(last byte) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 1000)
 }

@@ -1,7 +1,6 @@
 package tcpwatch
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -52,49 +51,6 @@ func (s *Side) Total() int {
 	}
 	return n
 }
-
-// Group is all sockets of one side that are in a state for the same reason.
-type Group struct {
-	Rule   Rule
-	Dialed bool
-	Count  int
-	Oldest time.Duration // 0 where no age is known
-	Unread uint64        // bytes
-	Unsent uint64
-	Peers  []Holder // those with most first, at most maxTop
-	Others int      // sockets of other peers
-
-	// Ports are those of the listeners, or of what was dialed, by number.
-	Ports []PortCount
-
-	byPeer map[netip.Addr]int
-	byPort map[uint16]int
-}
-
-// PortCount is a port and how many of the sockets are at it.
-type PortCount struct {
-	Port  uint16
-	Count int
-}
-
-// Holder is a peer address and how many of the sockets are with it.
-type Holder struct {
-	Addr  netip.Addr
-	Count int
-}
-
-type groupKey struct {
-	rule   Rule
-	dialed bool
-}
-
-const (
-	maxTop = 5 // peers named in a group
-
-	// maxPeers bounds the addresses told apart in a group; those beyond are
-	// counted together.
-	maxPeers = 1 << 16
-)
 
 // SurveyPorts looks at all sockets of the ports, once. It dumps the kernel's
 // table ([Dump]): call it every second at most.
@@ -156,22 +112,6 @@ func (s *Survey) add(k *Socket, dialed bool) {
 	g.add(k, age)
 }
 
-func (g *Group) add(k *Socket, age time.Duration) {
-	g.Count++
-	if g.Dialed {
-		g.byPort[k.Remote.Port()]++
-	} else {
-		g.byPort[k.Local.Port()]++
-	}
-	g.Oldest = max(g.Oldest, age)
-	g.Unread += uint64(k.ReceiveQueue)
-	g.Unsent += uint64(k.SendQueue)
-	peer := k.Remote.Addr().WithZone("")
-	if _, known := g.byPeer[peer]; known || len(g.byPeer) < maxPeers {
-		g.byPeer[peer]++
-	}
-}
-
 // age is how long a socket has been as it is, as far as the kernel lets one
 // tell; 0 if it does not. Of a socket with TCP_INFO it is the time since the
 // peer's last segment.
@@ -196,32 +136,9 @@ func (s *Survey) finish() {
 	for i := range s.Listeners {
 		s.Listeners[i].Pending = s.shaking[s.Listeners[i].Local.Port()]
 	}
+	s.foldChance()
 	for _, g := range s.groups {
 		g.rank()
 	}
 	s.diagnose()
-}
-
-// rank names the peers that hold most.
-func (g *Group) rank() {
-	named := 0
-	for addr, n := range g.byPeer {
-		h := Holder{addr, n}
-		at, _ := slices.BinarySearchFunc(g.Peers, h, func(a, b Holder) int {
-			return cmp.Or(cmp.Compare(b.Count, a.Count), a.Addr.Compare(b.Addr))
-		})
-		if at < maxTop {
-			g.Peers = slices.Insert(g.Peers, at, h)
-			g.Peers = g.Peers[:min(len(g.Peers), maxTop)]
-		}
-	}
-	for _, h := range g.Peers {
-		named += h.Count
-	}
-	g.Others = g.Count - named
-	for port, n := range g.byPort {
-		g.Ports = append(g.Ports, PortCount{port, n})
-	}
-	slices.SortFunc(g.Ports, func(a, b PortCount) int { return cmp.Compare(a.Port, b.Port) })
-	g.byPeer, g.byPort = nil, nil
 }
