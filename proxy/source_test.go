@@ -7,30 +7,12 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"mtlsproxy/proxy/tcptest"
 )
 
-// loopback returns both ends of a TCP connection.
-func loopback(t testing.TB) (here, there *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); s.Close() })
-	return c.(*net.TCPConn), s.(*net.TCPConn)
-}
-
 func TestGoneBothWays(t *testing.T) {
-	here, there := loopback(t)
+	here, there := tcptest.Pair(t)
 	if goneBothWays(here) {
 		t.Error("an open connection is gone")
 	}
@@ -49,7 +31,7 @@ func TestGoneBothWays(t *testing.T) {
 }
 
 func TestSocketSourceHoldsABufferOnlyWhileItHasData(t *testing.T) {
-	here, there := loopback(t)
+	here, there := tcptest.Pair(t)
 	s := newSocketSource(here)
 	here.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
 	if data, err := s.next(); !errors.Is(err, os.ErrDeadlineExceeded) || s.buf != nil {
@@ -75,7 +57,7 @@ func TestSocketSourceHoldsABufferOnlyWhileItHasData(t *testing.T) {
 }
 
 func TestSocketSourceSaysThatItWasReset(t *testing.T) {
-	here, there := loopback(t)
+	here, there := tcptest.Pair(t)
 	s := newSocketSource(here)
 	there.SetLinger(0)
 	there.Close()

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mtlsproxy/proxy/tcptest"
 )
 
 func TestWriteHeldLeavesWithTheFIN(t *testing.T) {
-	here, there := heldPair(t)
+	here, there := tcptest.Pair(t)
 	before := segmentsOut(t, here)
 	if n, err := WriteHeld(here, []byte("the last word")); n != 13 || err != nil {
 		t.Fatalf("%d bytes, %v", n, err)
@@ -31,7 +33,7 @@ func TestWriteHeldLeavesWithTheFIN(t *testing.T) {
 }
 
 func TestWriteHeldWaitsForRoom(t *testing.T) {
-	here, there := heldPair(t)
+	here, there := tcptest.Pair(t)
 	here.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 	filled, err := here.Write(make([]byte, 64<<20))
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -56,7 +58,7 @@ func TestWriteHeldWaitsForRoom(t *testing.T) {
 }
 
 func TestWriteHeldSaysThatTheOtherEndIsGone(t *testing.T) {
-	here, there := heldPair(t)
+	here, there := tcptest.Pair(t)
 	there.SetLinger(0)
 	there.Close()
 	here.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -78,26 +80,6 @@ func TestWriteHeldWritesToWhatIsNoSocket(t *testing.T) {
 	if all, err := io.ReadAll(there); string(all) != "plain" || err != nil {
 		t.Errorf("the other end read %q, %v", all, err)
 	}
-}
-
-// heldPair returns both ends of a connection.
-func heldPair(t *testing.T) (here, there *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); s.Close() })
-	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 
 // segmentsOut is how many segments a connection has sent.

@@ -4,6 +4,7 @@
 // and answers nothing by itself: every state of the kernel's end can be held as long
 // as one likes, and every segment looked at.
 //
-// It needs Linux, and a kernel that lets the caller make user namespaces; tests are
-// skipped, with the reason, where that is not so.
+// All but [Pair], a connection over loopback, needs Linux and a kernel that lets the
+// caller make user namespaces; tests are skipped, with the reason, where that is not
+// so.
 package tcptest
