@@ -122,7 +122,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, total int, quiet bool) *progress {
-	width, is := terminal(w)
+	width, is := isTerminal(w)
 	if !is || quiet {
 		return &progress{total: total}
 	}

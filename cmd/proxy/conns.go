@@ -17,6 +17,7 @@ import (
 
 	"mtlsproxy/proxy/admin"
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 func newConnsCommand() *cobra.Command {
@@ -80,7 +81,7 @@ func writePlainJSON(w io.Writer, v any) error {
 func ladderOptions(cmd *cobra.Command) admin.LadderOptions {
 	var o admin.LadderOptions
 	o.ASCII, _ = cmd.Flags().GetBool("ascii")
-	width, tty := terminal(cmd.OutOrStdout())
+	width, tty := isTerminal(cmd.OutOrStdout())
 	o.Width = width
 	switch color, _ := cmd.Flags().GetString("color"); color {
 	case "always":
@@ -188,7 +189,7 @@ func connTable(list []admin.Document, ascii bool) string {
 			why = x.Title
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Started.Local().Format("15:04:05.000"), d.ID, d.Outcome, d.Client, took, d.Reason,
-			admin.Printable(why, ascii))
+			terminal.Text(why, ascii))
 	}
 	w.Flush() // a strings.Builder takes everything
 	lines := strings.SplitAfter(b.String(), "\n")

@@ -27,10 +27,10 @@ type demoOutput struct {
 
 func newDemoOutput(cmd *cobra.Command, o demoOptions) demoOutput {
 	out := demoOutput{w: cmd.OutOrStdout(), json: o.JSON, dash: "–"}
-	if _, tty := terminal(out.w); !tty {
+	if _, tty := isTerminal(out.w); !tty {
 		out.json = true
 	}
-	if _, tty := terminal(cmd.ErrOrStderr()); tty && !out.json {
+	if _, tty := isTerminal(cmd.ErrOrStderr()); tty && !out.json {
 		out.sieve = true
 	}
 	if ascii, _ := cmd.Flags().GetBool("ascii"); ascii {

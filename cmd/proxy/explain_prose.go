@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mtlsproxy/proxy/admin"
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 // prose is text for people, wrapped to the terminal.
@@ -29,7 +29,7 @@ func newProse(cmd *cobra.Command) *prose {
 
 // line writes one line; what is too long goes on below, indented as its text.
 func (p *prose) line(s string) {
-	s = admin.Printable(s, p.ascii)
+	s = terminal.Text(s, p.ascii)
 	text := strings.TrimLeft(s, " ")
 	indent := strings.Repeat(" ", len(s)-len(text))
 	if at := strings.Index(text, "  "); at > 0 { // a list: what follows the first column
@@ -45,7 +45,7 @@ func (p *prose) labelled(label, text string) {
 	if text == "" {
 		return
 	}
-	text = admin.Printable(text, p.ascii)
+	text = terminal.Text(text, p.ascii)
 	p.wrap("  "+label+strings.Repeat(" ", max(7-len(label), 1)), text)
 }
 
@@ -76,7 +76,7 @@ func (p *prose) explanation(x event.Explanation) {
 		if side[1] == "" {
 			continue
 		}
-		p.wrap("  "+label+strings.Repeat(" ", 7-len(label))+side[0], admin.Printable(side[1], p.ascii))
+		p.wrap("  "+label+strings.Repeat(" ", 7-len(label))+side[0], terminal.Text(side[1], p.ascii))
 		label = ""
 	}
 	p.labelled("Check", x.Check)

@@ -20,13 +20,14 @@ var arrows = map[string][]string{
 	"configs":         {},
 	"policy":          {"certs"},
 	"proxy":           {"certs", "policy", "proxy/event", "proxy/sockopt", "proxy/tcpwatch", "proxy/tlswire"},
-	"proxy/admin":     {"proxy/event", "proxy/tlswire"},
+	"proxy/admin":     {"proxy/event", "proxy/terminal", "proxy/tlswire"},
 	"proxy/event":     {"proxy/tcpwire", "proxy/tlswire"},
-	"proxy/sink":      {"proxy/event"},
+	"proxy/sink":      {"proxy/event", "proxy/terminal"},
 	"proxy/sockopt":   {},
 	"proxy/tcptest":   {"proxy/tcpwire"},
 	"proxy/tcpwatch":  {"proxy/tcpwire"},
 	"proxy/tcpwire":   {},
+	"proxy/terminal":  {},
 	"proxy/tlswire":   {},
 	"scripts":         {},
 	"scripts/bench":   {}, // it measures the built program, from outside
@@ -44,7 +45,7 @@ var only = map[string][]string{
 }
 
 // pure are packages that do no I/O.
-var pure = []string{"proxy/tlswire", "proxy/tcpwire"}
+var pure = []string{"proxy/tlswire", "proxy/tcpwire", "proxy/terminal"}
 
 func TestPackagesImportAsTheHouseIsBuilt(t *testing.T) {
 	const module = "mtlsproxy/"

@@ -51,7 +51,7 @@ func openLog(cmd *cobra.Command, l *configs.Logging) (*logOutput, error) {
 	if o.Probes, err = sink.ParseLevel(l.Probes); err != nil {
 		return nil, err
 	}
-	width, tty := terminal(w)
+	width, tty := isTerminal(w)
 	if l.Format == "console" || l.Format == "auto" && tty {
 		o.Format = sink.Console
 	}
@@ -73,8 +73,8 @@ func openLog(cmd *cobra.Command, l *configs.Logging) (*logOutput, error) {
 	return out, nil
 }
 
-// terminal tells whether w is one, and how wide.
-func terminal(w io.Writer) (width int, is bool) {
+// isTerminal tells whether w is a terminal, and how wide.
+func isTerminal(w io.Writer) (width int, is bool) {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 // noise makes journals out of random numbers: bodies in any order, with texts
@@ -154,7 +155,7 @@ func checkLadder(t *testing.T, out []byte, o LadderOptions) {
 		t.Fatalf("not text:\n%q", text)
 	}
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
-		if n := cells(line); n > width {
+		if n := terminal.Cells(line); n > width {
 			t.Fatalf("%d cells of %d: %q", n, width, line)
 		}
 		for _, r := range line {

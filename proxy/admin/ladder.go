@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"mtlsproxy/proxy/terminal"
 )
 
 // LadderOptions says how a ladder is drawn.
@@ -95,13 +97,13 @@ const maxText = 2048 // bytes
 // clean returns s safe to print, with ASCII only where that is asked for.
 func (l *ladder) clean(s string) string {
 	if len(s) <= maxText {
-		return string(appendText(nil, s, l.o.ASCII))
+		return terminal.Text(s, l.o.ASCII)
 	}
 	keep := maxText
 	for keep > maxText-utf8.UTFMax && !utf8.RuneStart(s[keep]) {
 		keep--
 	}
-	return string(appendText(nil, s[:keep]+"…", l.o.ASCII))
+	return terminal.Text(s[:keep]+"…", l.o.ASCII)
 }
 
 // line writes one line. Blanks at its end are left out.
@@ -113,11 +115,11 @@ func (l *ladder) line(s string) {
 // flow writes texts behind a head, three blanks apart, and goes on below,
 // indented, where they do not fit. The head is ours.
 func (l *ladder) flow(head string, indent int, texts ...string) {
-	text, used := head, cells(head)
+	text, used := head, terminal.Cells(head)
 	empty := true
 	for _, s := range texts {
 		for i, part := range wrap(l.clean(s), l.o.Width-indent) {
-			n := cells(part)
+			n := terminal.Cells(part)
 			switch {
 			case empty:
 				text, used = text+part, used+n
@@ -273,7 +275,7 @@ func (l *ladder) notesLines(notes []string) []string {
 	for _, n := range notes {
 		for i, part := range wrap(l.clean(n), l.notes) {
 			last := len(lines) - 1
-			if i == 0 && last >= 0 && cells(lines[last])+cells(between)+cells(part) <= l.notes {
+			if i == 0 && last >= 0 && terminal.Cells(lines[last])+terminal.Cells(between)+terminal.Cells(part) <= l.notes {
 				lines[last] += between + part
 				continue
 			}
@@ -305,8 +307,8 @@ func (l *ladder) arrow(in, encrypted, fatal bool, label string, size int64) stri
 	if l.o.ASCII {
 		more = "..."
 	}
-	label = shorten(l.clean(label), l.lane-4-2-2-cells(bytes), more) + " "
-	fill := l.lane - 4 - cells(label) - cells(bytes) - 2
+	label = shorten(l.clean(label), l.lane-4-2-2-terminal.Cells(bytes), more) + " "
+	fill := l.lane - 4 - terminal.Cells(label) - terminal.Cells(bytes) - 2
 	return start + label + strings.Repeat(line, fill) + bytes + end
 }
 
@@ -317,6 +319,6 @@ func (l *ladder) middle(text string) string {
 		more = "..."
 	}
 	text = " " + shorten(l.clean(text), l.lane-6, more) + " "
-	rest := l.lane - cells(text)
+	rest := l.lane - terminal.Cells(text)
 	return strings.Repeat(l.sign.dot, rest/2) + text + strings.Repeat(l.sign.dot, rest-rest/2)
 }

@@ -3,6 +3,8 @@ package admin
 import (
 	"strconv"
 	"strings"
+
+	"mtlsproxy/proxy/terminal"
 )
 
 // diagnosis says why, and what to do.
@@ -42,7 +44,7 @@ func (l *ladder) fix(label string, f Fix) {
 	side := f.Side + " side:  "
 	l.write(label, side, f.Text)
 	if f.Command != "" {
-		l.write("", strings.Repeat(" ", cells(side)), f.Command)
+		l.write("", strings.Repeat(" ", terminal.Cells(side)), f.Command)
 	}
 }
 
@@ -54,8 +56,8 @@ func (l *ladder) write(label, head, text string) {
 	if text == "" {
 		return
 	}
-	for i, line := range wrap(l.clean(text), l.o.Width-labelIndent-cells(head)) {
-		begin := strings.Repeat(" ", labelIndent+cells(head))
+	for i, line := range wrap(l.clean(text), l.o.Width-labelIndent-terminal.Cells(head)) {
+		begin := strings.Repeat(" ", labelIndent+terminal.Cells(head))
 		if i == 0 {
 			begin = "  " + l.paint(bold, label) + strings.Repeat(" ", labelIndent-2-len(label)) + head
 		}

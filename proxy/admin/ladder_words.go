@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 // failedWord says in a word or two who ended a failed connection.
@@ -243,7 +244,7 @@ func tenths(us int64) string { return strconv.FormatFloat(float64(us)/1e3, 'f', 
 
 // wrapIndent breaks a text at blanks; lines after the first are indented.
 func wrapIndent(s string, width, indent int) []string {
-	if cells(s) <= width {
+	if terminal.Cells(s) <= width {
 		return []string{s}
 	}
 	lines := wrap(s, width-indent)

@@ -4,117 +4,22 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"mtlsproxy/proxy/terminal"
 )
-
-// appendText appends s so that nothing in it is taken for anything but text: what
-// is not printable is written as Go would in a string, a byte that is not UTF-8
-// as \xff, and marks that are drawn over other characters are escaped as well.
-// With ascii set only ASCII is left.
-func appendText(dst []byte, s string, ascii bool) []byte {
-	for i := 0; i < len(s); {
-		if c := s[i]; c >= ' ' && c < 0x7f {
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = append(dst, `\x`...)
-			dst = append(dst, "0123456789abcdef"[s[i]>>4], "0123456789abcdef"[s[i]&15])
-		case ascii && asciiFor(r) != "":
-			dst = append(dst, asciiFor(r)...)
-		case ascii || !unicode.IsPrint(r) || unicode.In(r, unicode.Mn, unicode.Me):
-			quoted := strconv.QuoteRuneToASCII(r)
-			dst = append(dst, quoted[1:len(quoted)-1]...)
-		default:
-			dst = append(dst, s[i:i+size]...)
-		}
-		i += size
-	}
-	return dst
-}
-
-// asciiFor returns what stands for one of the signs this package uses.
-func asciiFor(r rune) string {
-	switch r {
-	case '✔':
-		return "+"
-	case '✘':
-		return "x"
-	case '○':
-		return "o"
-	case '·':
-		return "-"
-	case '–':
-		return "-"
-	case '→':
-		return "->"
-	case '…':
-		return "..."
-	}
-	return ""
-}
-
-// cells returns how many cells of a terminal the text takes, which must have been
-// through appendText. Where terminals differ, a character is counted as wide: a
-// line may then turn out short, and never wraps.
-func cells(s string) int {
-	n := 0
-	for i := 0; i < len(s); {
-		if s[i] < utf8.RuneSelf {
-			n++
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		n += runeCells(r)
-		i += size
-	}
-	return n
-}
-
-// runeCells returns 2 for what may take two cells (Unicode Standard Annex #11, in
-// coarse ranges), else 1.
-func runeCells(r rune) int {
-	switch {
-	case r < 0x1100, r == '✔', r == '✘':
-		return 1
-	case r <= 0x115f,
-		r >= 0x231a && r <= 0x23f3,
-		r >= 0x25fd && r <= 0x27bf,
-		r >= 0x2b1b && r <= 0x2b55,
-		r >= 0x2e80 && r <= 0xa4cf,
-		r >= 0xa960 && r <= 0xa97f,
-		r >= 0xac00 && r <= 0xd7a3,
-		r >= 0xf900 && r <= 0xfaff,
-		r >= 0xfe10 && r <= 0xfe6f,
-		r >= 0xff00 && r <= 0xffe6,
-		r >= 0x16fe0:
-		return 2
-	}
-	return 1
-}
 
 // cut returns the beginning of s that fills at most width cells, and the rest.
 func cut(s string, width int) (head, tail string) {
-	n := 0
-	for i, r := range s {
-		if n += runeCells(r); n > width {
-			return s[:i], s[i:]
-		}
-	}
-	return s, ""
+	n := terminal.Fit(s, width)
+	return s[:n], s[n:]
 }
 
 // shorten returns s in at most width cells, with more at the end of what was cut.
 func shorten(s string, width int, more string) string {
-	if cells(s) <= width {
+	if terminal.Cells(s) <= width {
 		return s
 	}
-	head, _ := cut(s, max(width-cells(more), 0))
+	head, _ := cut(s, max(width-terminal.Cells(more), 0))
 	return head + more
 }
 
@@ -124,7 +29,7 @@ func wrap(s string, width int) []string {
 	var lines []string
 	line, used := "", 0
 	for word := range strings.FieldsSeq(s) {
-		n := cells(word)
+		n := terminal.Cells(word)
 		if used > 0 && used+1+n <= width {
 			line, used = line+" "+word, used+1+n
 			continue
@@ -135,7 +40,7 @@ func wrap(s string, width int) []string {
 		for n > width {
 			head, tail := cut(word, width)
 			lines = append(lines, head)
-			word, n = tail, n-cells(head)
+			word, n = tail, n-terminal.Cells(head)
 		}
 		line, used = word, n
 	}
@@ -164,7 +69,7 @@ func millis(us int64) string {
 
 // pad fills s up from the left.
 func pad(s string, width int) string {
-	if n := width - cells(s); n > 0 {
+	if n := width - terminal.Cells(s); n > 0 {
 		return strings.Repeat(" ", n) + s
 	}
 	return s
@@ -226,7 +131,3 @@ func span(d time.Duration) string {
 	}
 	return strconv.FormatInt(int64(d/time.Second), 10) + " s"
 }
-
-// Printable returns s with nothing in it that a terminal would take for anything
-// but text; with ascii only ASCII.
-func Printable(s string, ascii bool) string { return string(appendText(nil, s, ascii)) }

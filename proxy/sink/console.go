@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 const (
@@ -145,8 +146,8 @@ func (c *consoleEncoder) columns(result, name string, d time.Duration) {
 	if name == "" {
 		name = "–"
 	}
-	if escaped := appendText(nil, name, c.ascii); cells(escaped) > maxName {
-		name = string(escaped[:fit(escaped, maxName-1)]) + "…"
+	if escaped := terminal.Append(nil, name, c.ascii); terminal.Cells(escaped) > maxName {
+		name = string(escaped[:terminal.Fit(escaped, maxName-1)]) + "…"
 	}
 	c.column(2, result, reasonCells)
 	c.column(2, name, nameCells)

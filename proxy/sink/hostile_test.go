@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/netip"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 // hostile holds texts that somebody may put into a name, to forge a line, to
@@ -77,7 +77,7 @@ func checkConsole(t *testing.T, log string, width int) {
 		if !strings.HasPrefix(text, "10:43:16.214 ") && !strings.HasPrefix(text, strings.Repeat(" ", indent)) {
 			t.Errorf("a line begins with somebody's text: %q", text)
 		}
-		if n := cells([]byte(text)); n > width {
+		if n := terminal.Cells(text); n > width {
 			t.Errorf("%d cells, want at most %d: %q", n, width, text)
 		}
 		for _, r := range text {
@@ -149,57 +149,12 @@ func TestJSONKeepsTheTextItEscapes(t *testing.T) {
 	}
 }
 
-func TestAppendText(t *testing.T) {
-	for _, c := range []struct{ in, want, ascii string }{
-		{"plain", "plain", "plain"},
-		{"a\n\r\t\x00\x1b\x7fb", `a\n\r\t\x00\x1b\x7fb`, `a\n\r\t\x00\x1b\x7fb`},
-		{"\u0085\u202e\U000e0041", `\u0085\u202e\U000e0041`, `\u0085\u202e\U000e0041`},
-		{"\xff\xc3", `\xff\xc3`, `\xff\xc3`},
-		{"\ufffd", "\ufffd", `\ufffd`},
-		{"é 漢 → … – µ ✔", "é 漢 → … – µ ✔", `\u00e9 \u6f22 -> ... - u +`},
-		{"e\u0301\u0302\u0303", "e\u0301\u0302\\u0303", `e\u0301\u0302\u0303`},
-		{"\u00a0\u3000", `\u00a0\u3000`, `\u00a0\u3000`},
-	} {
-		if got := string(appendText(nil, c.in, false)); got != c.want {
-			t.Errorf("%q: got %q, want %q", c.in, got, c.want)
-		}
-		if got := string(appendText(nil, c.in, true)); got != c.ascii {
-			t.Errorf("%q in ASCII: got %q, want %q", c.in, got, c.ascii)
-		}
-	}
-}
-
-func TestFitCutsByCells(t *testing.T) {
-	for _, c := range []struct {
-		in    string
-		width int
-		want  string
-	}{
-		{"abc", 3, "abc"}, {"abc", 2, "ab"}, {"", 0, ""}, {"漢字", 3, "漢"}, {"漢字", 1, ""}, {"é\u0301é", 1, "é\u0301"},
-	} {
-		if got := c.in[:fit([]byte(c.in), c.width)]; got != c.want {
-			t.Errorf("fit(%q, %d) = %q, want %q", c.in, c.width, got, c.want)
-		}
-	}
-}
-
 func FuzzConsoleText(f *testing.F) {
 	for _, s := range hostile {
 		f.Add(s[:min(len(s), 2000)], 120)
 	}
 	f.Fuzz(func(t *testing.T, s string, width int) {
 		width = minWidth + int(uint(width)%200)
-		for _, ascii := range []bool{false, true} {
-			text := appendText(nil, s, ascii)
-			for _, r := range string(text) {
-				if !unicode.IsPrint(r) || ascii && r > '~' {
-					t.Fatalf("%U left in %q", r, text)
-				}
-			}
-			if again := appendText(nil, string(text), ascii); !bytes.Equal(again, text) {
-				t.Fatalf("escaping twice changes %q to %q", text, again)
-			}
-		}
 		for _, e := range hostileEvents(s) {
 			checkConsole(t, written(LogOptions{Format: Console, Verbose: true, Width: width}, e), width)
 			if line := written(LogOptions{}, e); !json.Valid([]byte(line)) || strings.Count(line, "\n") != 1 {

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"mtlsproxy/proxy/terminal"
 )
 
 // What one event may bring along. Those who make events bound what comes from
@@ -91,7 +93,7 @@ func appendJSONEscaped(dst []byte, s string) []byte {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			dst = append(dst, `\ufffd`...)
-		case printable(r):
+		case terminal.Printable(r):
 			dst = append(dst, s[i:i+size]...)
 		default:
 			dst = appendJSONRune(dst, r)

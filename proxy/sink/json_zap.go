@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/terminal"
 )
 
 // zapEncoder writes the lines whose values have a structure of their own, as those
@@ -97,7 +98,7 @@ func appendSafeJSON(dst, line []byte) []byte {
 			continue
 		}
 		r, size := utf8.DecodeRune(line[i:])
-		if printable(r) {
+		if terminal.Printable(r) {
 			dst = append(dst, line[i:i+size]...)
 		} else {
 			dst = appendJSONRune(dst, r)

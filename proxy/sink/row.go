@@ -1,6 +1,10 @@
 package sink
 
-import "bytes"
+import (
+	"bytes"
+
+	"mtlsproxy/proxy/terminal"
+)
 
 // The layout of the console's lines, in cells:
 //
@@ -62,7 +66,7 @@ func (r *row) start(t tone, glyph rune, word string) {
 	r.column(0, string(glyph), 1)
 	r.column(1, word, 0)
 	r.tone, r.head = t, len(r.line)
-	r.pad = max(wordCells-cells([]byte(word)), 0)
+	r.pad = max(wordCells-terminal.Cells(word), 0)
 }
 
 // column writes s, gap cells behind the column before, and has the next begin
@@ -72,8 +76,8 @@ func (r *row) column(gap int, s string, width int) {
 		r.line = append(r.line, ' ')
 	}
 	begin := len(r.line)
-	r.line = appendText(r.line, s, r.ascii)
-	r.pad = max(width-cells(r.line[begin:]), 0)
+	r.line = terminal.Append(r.line, s, r.ascii)
+	r.pad = max(width-terminal.Cells(r.line[begin:]), 0)
 }
 
 // say writes words, well set off from those before. It does nothing when there
@@ -92,7 +96,7 @@ func (r *row) finally(s string) {
 	}
 	length, pad := len(r.line), r.pad
 	r.column(2, s, 0)
-	if cells(r.line) > r.width {
+	if terminal.Cells(r.line) > r.width {
 		r.line, r.pad = r.line[:length], pad
 		r.below(s)
 	}
@@ -101,8 +105,8 @@ func (r *row) finally(s string) {
 // flow writes s behind the others and, where it is too long, on below.
 func (r *row) flow(s string) {
 	r.column(2, "", 0)
-	text := appendText(nil, s, r.ascii)
-	cut := breakAt(text, max(r.width-cells(r.line), 0))
+	text := terminal.Append(nil, s, r.ascii)
+	cut := breakAt(text, max(r.width-terminal.Cells(r.line), 0))
 	r.line = append(r.line, text[:cut]...)
 	r.end()
 	r.lines(text[cut:])
@@ -111,7 +115,7 @@ func (r *row) flow(s string) {
 // below ends the line and writes s on indented lines of its own.
 func (r *row) below(s string) {
 	r.end()
-	r.lines(appendText(nil, s, r.ascii))
+	r.lines(terminal.Append(nil, s, r.ascii))
 }
 
 // lines writes a text that has been escaped on indented lines, broken between
@@ -143,14 +147,14 @@ func (r *row) end() {
 
 // cut shortens the line to the width and shows that it did.
 func (r *row) cut() {
-	if len(r.line) <= r.width || cells(r.line) <= r.width {
+	if len(r.line) <= r.width || terminal.Cells(r.line) <= r.width {
 		return
 	}
 	more := "…"
 	if r.ascii {
 		more = "..."
 	}
-	r.line = r.line[:fit(r.line, r.width-cells([]byte(more)))]
+	r.line = r.line[:terminal.Fit(r.line, r.width-terminal.Cells(more))]
 	r.line = append(r.line, more...)
 }
 
@@ -173,7 +177,7 @@ func (r *row) paint() {
 // breakAt returns where to break text so that the first part fills at most width
 // cells: before the last space, else behind the last comma, else anywhere.
 func breakAt(text []byte, width int) int {
-	cut := fit(text, width)
+	cut := terminal.Fit(text, width)
 	if cut == len(text) {
 		return cut
 	}
