@@ -12,8 +12,7 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	"modernc.org/sqlite"               // and the driver "sqlite"
+	"modernc.org/sqlite" // the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -96,7 +95,7 @@ func connect(place string) (*Store, error) {
 			q.Set("connect_timeout", fmt.Sprint(int(patience.Seconds())))
 			u.RawQuery = q.Encode()
 		}
-		db, err := sql.Open("pgx", u.String())
+		db, err := openPostgres(u.String())
 		if err != nil {
 			return nil, fmt.Errorf("the inventory %s: %w", u.Redacted(), err)
 		}
