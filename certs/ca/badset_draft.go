@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -228,9 +229,9 @@ func (b *body) setKeyID(id asn1.ObjectIdentifier, keyID []byte) error {
 }
 
 // scratch signs what is only made to be taken apart again.
-var scratch = func() crypto.Signer {
+var scratch = sync.OnceValue(func() crypto.Signer {
 	return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-}()
+})
 
 // bodyFrom lets crypto/x509 encode a template. The issuer's name and key id are
 // those of parent; nil is the certificate itself.
@@ -240,7 +241,7 @@ func bodyFrom(t, parent *x509.Certificate, pub crypto.PublicKey) (*body, error) 
 		full.SerialNumber = big.NewInt(1)
 	}
 	if pub == nil {
-		pub = scratch.Public()
+		pub = scratch().Public()
 	}
 	issuer := &full
 	if parent != nil {
@@ -249,7 +250,7 @@ func bodyFrom(t, parent *x509.Certificate, pub crypto.PublicKey) (*body, error) 
 	} else {
 		issuer = &x509.Certificate{Subject: t.Subject, SubjectKeyId: t.AuthorityKeyId}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &full, issuer, pub, scratch)
+	der, err := x509.CreateCertificate(rand.Reader, &full, issuer, pub, scratch())
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (c Case) LibraryAlert() string {
 
 // Catalogue returns all cases: the clients' and then the servers', each begun
 // by its control. The slice is the caller's; what it holds is shared.
-func Catalogue() []Case { return slices.Concat(clientCases, serverCases) }
+func Catalogue() []Case { return slices.Concat(clientCases(), serverCases()) }
 
 // Lookup returns the case with this name. An unknown name gives an error that
 // matches [ErrBadRequest] and names the nearest.

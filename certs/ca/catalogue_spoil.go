@@ -145,7 +145,7 @@ func sendJunk(d *draft) error {
 	if err != nil {
 		return err
 	}
-	der, err := b.sign(scratch, 0)
+	der, err := b.sign(scratch(), 0)
 	d.extra = append(d.extra, der)
 	return err
 }
