@@ -206,32 +206,6 @@ func (p *policyPlan) learn(v *certs.Verifier, served []*certs.KeyPair) {
 	}
 }
 
-// public warns of trust anchors that issue to anybody, where any of their
-// certificates may pass.
-func (p *policyPlan) public(key string, roots *certs.Pool) {
-	if p.cfg.Policy.Default != string(policy.Allow) {
-		return
-	}
-	system, err := x509.SystemCertPool()
-	if err != nil {
-		return // nothing to compare with
-	}
-	for _, ca := range publicAmong(roots.Certificates(), system, p.now) {
-		p.found(configs.SevWarning, key, "%s is a public CA, which issues to anybody, and policy.default allows all of its certificates: set it to deny and name in rules who may pass", certs.Subject(ca))
-	}
-}
-
-// publicAmong returns the CAs that lead to a root the system trusts.
-func publicAmong(cas []*x509.Certificate, system *x509.CertPool, now time.Time) []*x509.Certificate {
-	var out []*x509.Certificate
-	for _, ca := range cas {
-		if _, err := ca.Verify(x509.VerifyOptions{Roots: system, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err == nil {
-			out = append(out, ca)
-		}
-	}
-	return out
-}
-
 func (p *policyPlan) revocation(key string, r *configs.Revocation, known ...*certs.Pool) *policy.Revocation {
 	if r.Mode == "none" {
 		return nil
