@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -357,8 +358,8 @@ func (l *lab) journal() string {
 			id = e.Conn.ID
 		}
 		out += id + " " + e.Body.Name()
-		for _, a := range e.Body.AppendAttrs(nil) {
-			out += " " + a.String()
+		for _, fact := range event.FactsOf(e.Body) {
+			out += fmt.Sprintf(" %s=%v", fact.Key, fact.Value)
 		}
 		out += "\n"
 	}

@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"log/slog"
+	"fmt"
 	"time"
 
 	"mtlsproxy/proxy/event"
@@ -227,16 +227,14 @@ func name(s *Step, name string, dir event.Direction) {
 
 // otherDetail takes what the event itself says of its decoded message.
 func otherDetail(d *Detail, b event.OtherMessage) {
-	for _, a := range b.AppendAttrs(nil) {
-		switch a.Key {
+	for _, fact := range event.FactsOf(b) {
+		switch fact.Key {
 		case "algorithm":
-			d.Algorithm = a.Value.String()
+			d.Algorithm, _ = fact.Value.(string)
 		case "tls.next_protocol":
-			d.ALPN = []string{a.Value.String()}
+			d.ALPN = []string{fmt.Sprint(fact.Value)}
 		case "ticket_lifetime_s":
-			if a.Value.Kind() == slog.KindInt64 {
-				d.Lifetime = a.Value.Int64()
-			}
+			d.Lifetime, _ = fact.Value.(int64)
 		}
 	}
 }

@@ -1,9 +1,6 @@
 package event
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // ProbeSeen: the connection ended before a byte arrived. Health checks and
 // scanners do that; it is no failure.
@@ -18,9 +15,10 @@ func (ProbeSeen) Name() string { return "probe" }
 // Level returns [Probe].
 func (ProbeSeen) Level() Level { return Probe }
 
-// AppendAttrs implements [Body].
-func (b ProbeSeen) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("kind", b.Reason.String()), ms("duration_ms", b.Duration))
+// Tell implements [Body].
+func (b ProbeSeen) Tell(f Facts) {
+	f.Text("kind", b.Reason.String())
+	f.Milliseconds("duration_ms", b.Duration)
 }
 
 // LimitHit: a connection was turned away, or made to wait, by one of our limits.
@@ -37,10 +35,12 @@ func (LimitHit) Name() string { return "limit.hit" }
 // Level returns [Warn].
 func (LimitHit) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b LimitHit) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("limit", b.Reason.String()), slog.Int("value", b.Value), slog.String("action", b.Action))
-	return text(dst, "key", b.Key)
+// Tell implements [Body].
+func (b LimitHit) Tell(f Facts) {
+	f.Text("limit", b.Reason.String())
+	f.Int("value", int64(b.Value))
+	f.Text("action", b.Action)
+	text(f, "key", b.Key)
 }
 
 // Cause is what ended a connection that had been let in, or kept one out. The
@@ -118,20 +118,27 @@ func (b ConnClosed) Level() Level {
 	return Info
 }
 
-// AppendAttrs implements [Body].
-func (b ConnClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("cause", string(b.Cause)),
-		slog.String("by", b.By), slog.String("how", string(b.How)))
+// Tell implements [Body].
+func (b ConnClosed) Tell(f Facts) {
+	f.Text("reason", b.Reason.String())
+	f.Text("cause", string(b.Cause))
+	f.Text("by", b.By)
+	f.Text("how", string(b.How))
 	if b.Suspect != OK {
-		dst = append(dst, slog.String("suspect", b.Suspect.String()), slog.String("confidence", b.Confidence))
+		f.Text("suspect", b.Suspect.String())
+		f.Text("confidence", b.Confidence)
 	}
-	dst = text(dst, "detail", b.Detail)
-	dst = append(dst, slog.Int64("bytes_in", b.BytesIn), slog.Int64("bytes_out", b.BytesOut),
-		slog.Int64("wire_in", b.WireIn), slog.Int64("wire_out", b.WireOut), ms("duration_ms", b.Duration))
-	dst = text(text(dst, "identity", b.Identity), "upstream", b.Upstream)
-	dst = text(dst, "alert_delivered", b.Delivered)
+	text(f, "detail", b.Detail)
+	f.Int("bytes_in", b.BytesIn)
+	f.Int("bytes_out", b.BytesOut)
+	f.Int("wire_in", b.WireIn)
+	f.Int("wire_out", b.WireOut)
+	f.Milliseconds("duration_ms", b.Duration)
+	text(f, "identity", b.Identity)
+	text(f, "upstream", b.Upstream)
+	text(f, "alert_delivered", b.Delivered)
 	if k := b.Kernel; k != nil {
-		dst = append(dst, slog.Int64("tcp.retransmits", int64(k.Retransmits)), slog.Int64("tcp.rtt_us", k.RTT.Microseconds()))
+		f.Int("tcp.retransmits", int64(k.Retransmits))
+		f.Int("tcp.rtt_us", k.RTT.Microseconds())
 	}
-	return dst
 }

@@ -24,7 +24,6 @@
 package event
 
 import (
-	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -56,10 +55,10 @@ type Body interface {
 	// Level says who should hear of it by default.
 	Level() Level
 
-	// AppendAttrs appends the facts in order of meaning and returns the
-	// extended slice. Keys carry their unit where the value is a bare number.
-	// A fact that is not known is left out, never given a made-up value.
-	AppendAttrs(dst []slog.Attr) []slog.Attr
+	// Tell says the facts in order of meaning. Keys carry their unit where the
+	// value is a bare number. A fact that is not known is left out, never given
+	// a made-up value.
+	Tell(f Facts)
 }
 
 // Level says who an event is for. Remote faults are at most [Warn]: [Error] is
@@ -97,33 +96,3 @@ const (
 	UpstreamSide Side = "upstream"
 	ProxySide    Side = "proxy"
 )
-
-// ms is how durations stand in events: a number of milliseconds, exact to the
-// microsecond, under a key that ends in _ms.
-func ms(key string, d time.Duration) slog.Attr {
-	return slog.Float64(key, float64(d.Round(time.Microsecond))/float64(time.Millisecond))
-}
-
-// text appends key only where there is something to say.
-func text(dst []slog.Attr, key, value string) []slog.Attr {
-	if value == "" {
-		return dst
-	}
-	return append(dst, slog.String(key, value))
-}
-
-// texts appends a list of strings only where it is not empty.
-func texts(dst []slog.Attr, key string, values []string) []slog.Attr {
-	if len(values) == 0 {
-		return dst
-	}
-	return append(dst, slog.Any(key, values))
-}
-
-// count appends a number only where it is not zero.
-func count[N ~int | ~int64 | ~uint32 | ~uint64](dst []slog.Attr, key string, n N) []slog.Attr {
-	if n == 0 {
-		return dst
-	}
-	return append(dst, slog.Int64(key, int64(n)))
-}

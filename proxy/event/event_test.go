@@ -2,7 +2,6 @@ package event
 
 import (
 	"context"
-	"log/slog"
 	"regexp"
 	"sync"
 	"testing"
@@ -75,35 +74,27 @@ func TestBodiesHaveStableNamesAndDistinctKeys(t *testing.T) {
 			t.Errorf("%T: level %d", b, b.Level())
 		}
 		keys := map[string]bool{"time": true, "level": true, "event": true, "conn": true, "listener_": true, "client.address": true, "client.port": true, "t_ms": true}
-		for _, a := range b.AppendAttrs(nil) {
-			if !key.MatchString(a.Key) {
-				t.Errorf("%s: key %q", b.Name(), a.Key)
+		for _, fact := range FactsOf(b) {
+			if !key.MatchString(fact.Key) {
+				t.Errorf("%s: key %q", b.Name(), fact.Key)
 			}
-			if keys[a.Key] {
-				t.Errorf("%s: key %q stands twice, or is taken by the envelope", b.Name(), a.Key)
+			if keys[fact.Key] {
+				t.Errorf("%s: key %q stands twice, or is taken by the envelope", b.Name(), fact.Key)
 			}
-			keys[a.Key] = true
+			keys[fact.Key] = true
 		}
 	}
 }
 
 func TestUnprintableBytesDoNotReachALog(t *testing.T) {
-	attrs := HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("a\x1b[2J\n\xffz")}}.AppendAttrs(nil)
-	var got string
-	for _, a := range attrs {
-		if a.Key == "received" {
-			got = a.Value.String()
+	var got any
+	for _, fact := range FactsOf(HandshakeFailed{Failure{Reason: NotTLS, Received: []byte("a\x1b[2J\n\xffz")}}) {
+		if fact.Key == "received" {
+			got = fact.Value
 		}
 	}
 	if want := "a.[2J..z"; got != want {
 		t.Errorf("received = %q, want %q", got, want)
-	}
-}
-
-func TestDurationsAreMillisecondsToTheMicrosecond(t *testing.T) {
-	got := ms("duration_ms", 1234567*time.Nanosecond)
-	if want := slog.Float64("duration_ms", 1.235); !got.Equal(want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -1,9 +1,6 @@
 package event
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // HandshakePhase is one stretch of the handshake's time. The stretches follow each
 // other without gaps, from accept on. A phase may come more than once, as when the
@@ -29,34 +26,63 @@ const (
 	PhaseProof       = "proof"        // proxy: the client's signature, our ticket, its Finished
 )
 
-func appendPhases(dst []slog.Attr, phases []HandshakePhase, sign time.Duration) []slog.Attr {
-	for i, p := range phases {
-		total, told := p.Duration, false
-		for j, other := range phases { // a phase may come more than once; a key may not
-			if j != i && other.Name == p.Name {
-				total, told = total+other.Duration, told || j < i
-			}
-		}
-		if !told {
-			dst = append(dst, ms(phaseKey(p.Name), total))
+func tellPhases(f Facts, phases []HandshakePhase, sign time.Duration) {
+	for i := range phases {
+		name := phases[i].Name
+		if !told(phases[:i], name) { // a phase may come more than once; a key may not
+			f.Milliseconds(phaseKey(name), spent(phases[i:], name))
 		}
 	}
 	if sign > 0 {
-		dst = append(dst, ms("phase.sign_ms", sign))
+		f.Milliseconds("phase.sign_ms", sign)
 	}
-	return dst
 }
 
-// phaseKeys are the keys of the phases, made once: every handshake has them all.
-var phaseKeys = map[string]string{
-	PhaseWaitHello: "phase.wait_hello_ms", PhaseReadHello: "phase.read_hello_ms", PhaseRetry: "phase.retry_ms",
-	PhaseKeyExchange: "phase.key_exchange_ms", PhaseServerAuth: "phase.server_auth_ms", PhaseWriteFlight: "phase.write_flight_ms",
-	PhaseWaitClient: "phase.wait_client_ms", PhaseChainVerify: "phase.chain_verify_ms", PhasePolicy: "phase.policy_ms", PhaseProof: "phase.proof_ms",
+func told(phases []HandshakePhase, name string) bool {
+	for i := range phases {
+		if phases[i].Name == name {
+			return true
+		}
+	}
+	return false
 }
 
+// spent returns how long all stretches of a phase took.
+func spent(phases []HandshakePhase, name string) (total time.Duration) {
+	for i := range phases {
+		if phases[i].Name == name {
+			total += phases[i].Duration
+		}
+	}
+	return total
+}
+
+// phaseKey spells the keys out: every handshake has them all, and should not have
+// to make them.
 func phaseKey(name string) string {
-	if key, ok := phaseKeys[name]; ok {
-		return key
+	switch name {
+	case PhaseWaitHello:
+		return "phase.wait_hello_ms"
+	case PhaseReadHello:
+		return "phase.read_hello_ms"
+	case PhaseQueue:
+		return "phase.queue_ms"
+	case PhaseRetry:
+		return "phase.retry_ms"
+	case PhaseKeyExchange:
+		return "phase.key_exchange_ms"
+	case PhaseServerAuth:
+		return "phase.server_auth_ms"
+	case PhaseWriteFlight:
+		return "phase.write_flight_ms"
+	case PhaseWaitClient:
+		return "phase.wait_client_ms"
+	case PhaseChainVerify:
+		return "phase.chain_verify_ms"
+	case PhasePolicy:
+		return "phase.policy_ms"
+	case PhaseProof:
+		return "phase.proof_ms"
 	}
 	return "phase." + name + "_ms"
 }
@@ -77,13 +103,16 @@ type TLSState struct {
 	Resumption string `json:"resumption,omitempty"`
 }
 
-func (t TLSState) appendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = text(text(text(dst, "tls.protocol.version", t.Version), "tls.cipher", t.Cipher), "tls.curve", t.Group)
-	dst = text(text(dst, "server.address", t.ServerName), "tls.next_protocol", t.ALPN)
+func (t *TLSState) tell(f Facts) {
+	text(f, "tls.protocol.version", t.Version)
+	text(f, "tls.cipher", t.Cipher)
+	text(f, "tls.curve", t.Group)
+	text(f, "server.address", t.ServerName)
+	text(f, "tls.next_protocol", t.ALPN)
 	if t.Version != "" {
-		dst = append(dst, slog.Bool("tls.resumed", t.Resumed))
+		f.Bool("tls.resumed", t.Resumed)
 	}
-	return text(dst, "resumption", t.Resumption)
+	text(f, "resumption", t.Resumption)
 }
 
 // HandshakeOK: the client is let in. It stands alone: whoever reads only this
@@ -106,14 +135,18 @@ func (HandshakeOK) Name() string { return "handshake.ok" }
 // Level returns [Info].
 func (HandshakeOK) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b HandshakeOK) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, ms("duration_ms", b.Duration), slog.String("auth", b.Auth))
-	dst = text(text(dst, "identity", b.Identity), "rule", b.Rule)
+// Tell implements [Body].
+func (b HandshakeOK) Tell(f Facts) {
+	f.Milliseconds("duration_ms", b.Duration)
+	f.Text("auth", b.Auth)
+	text(f, "identity", b.Identity)
+	text(f, "rule", b.Rule)
 	if b.Reported != OK {
-		dst = append(dst, slog.String("reported", b.Reported.String()))
+		f.Text("reported", b.Reported.String())
 	}
-	return appendPhases(b.Leaf.appendClient(b.TLS.appendAttrs(dst)), b.Phases, b.Sign)
+	b.TLS.tell(f)
+	b.Leaf.tellClient(f)
+	tellPhases(f, b.Phases, b.Sign)
 }
 
 // Failure is the whole story of a refusal; [HandshakeFailed] and
@@ -135,29 +168,35 @@ type Failure struct {
 	Phases        []HandshakePhase
 }
 
-func (f *Failure) appendAttrs(dst []slog.Attr) []slog.Attr {
-	x := f.Reason.Explain()
-	dst = append(dst, slog.String("reason", f.Reason.String()), slog.String("error.type", f.Reason.String()))
-	dst = text(dst, "by", string(f.By))
-	dst = text(dst, "diagnosis", x.What)
-	dst = text(dst, "detail", f.Detail)
-	dst = text(dst, "fix", x.Fix())
-	dst = text(text(dst, "rule", f.Rule), "error.message", f.LibraryError)
-	dst = text(text(dst, "confidence", f.Confidence), "last_message", f.LastMessage)
-	if a := f.Alert; a != nil {
-		dst = append(dst, slog.String("alert.direction", string(a.Direction)), slog.Int("alert.code", int(a.Code)),
-			slog.String("alert", a.Description), slog.Bool("alert.encrypted", a.Encrypted))
+func (b *Failure) tell(f Facts) {
+	x := b.Reason.Explain()
+	f.Text("reason", b.Reason.String())
+	f.Text("error.type", b.Reason.String())
+	text(f, "by", string(b.By))
+	text(f, "diagnosis", x.What)
+	text(f, "detail", b.Detail)
+	text(f, "fix", x.Fix())
+	text(f, "rule", b.Rule)
+	text(f, "error.message", b.LibraryError)
+	text(f, "confidence", b.Confidence)
+	text(f, "last_message", b.LastMessage)
+	if a := b.Alert; a != nil {
+		f.Text("alert.direction", string(a.Direction))
+		f.Int("alert.code", int64(a.Code))
+		f.Text("alert", a.Description)
+		f.Bool("alert.encrypted", a.Encrypted)
 	}
-	dst = texts(dst, "advertised_cas", f.AdvertisedCAs)
-	if len(f.Received) > 0 {
-		dst = append(dst, slog.String("received", printable(f.Received)))
+	texts(f, "advertised_cas", b.AdvertisedCAs)
+	if len(b.Received) > 0 {
+		f.Text("received", printable(b.Received))
 	}
-	dst = append(dst, ms("duration_ms", f.Duration))
-	dst = f.TLS.appendAttrs(dst)
-	if len(f.Chain) > 0 {
-		dst = append(f.Chain[0].appendClient(dst), slog.Int("chain_n", len(f.Chain)))
+	f.Milliseconds("duration_ms", b.Duration)
+	b.TLS.tell(f)
+	if len(b.Chain) > 0 {
+		b.Chain[0].tellClient(f)
+		f.Int("chain_n", int64(len(b.Chain)))
 	}
-	return appendPhases(dst, f.Phases, 0)
+	tellPhases(f, b.Phases, 0)
 }
 
 // printable shows bytes of an unknown protocol: printable ASCII as it is, the
@@ -188,8 +227,8 @@ func (b HandshakeFailed) Level() Level {
 	return Warn
 }
 
-// AppendAttrs implements [Body].
-func (b HandshakeFailed) AppendAttrs(dst []slog.Attr) []slog.Attr { return b.Failure.appendAttrs(dst) }
+// Tell implements [Body].
+func (b HandshakeFailed) Tell(f Facts) { b.Failure.tell(f) }
 
 // HandshakeReported: the client would have been refused, were the policy
 // enforced; the connection went on (enforcement: report).
@@ -201,10 +240,8 @@ func (HandshakeReported) Name() string { return "handshake.reported" }
 // Level returns [Warn].
 func (HandshakeReported) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b HandshakeReported) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return b.Failure.appendAttrs(dst)
-}
+// Tell implements [Body].
+func (b HandshakeReported) Tell(f Facts) { b.Failure.tell(f) }
 
 // PolicyDecision: who may pass was decided, after Finished.
 type PolicyDecision struct {
@@ -224,12 +261,16 @@ func (PolicyDecision) Name() string { return "policy.decision" }
 // Level returns [Phase].
 func (PolicyDecision) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b PolicyDecision) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("rule", b.Rule), slog.String("action", b.Action),
-		slog.String("enforcement", b.Enforcement), slog.String("auth", b.Auth))
-	dst = text(text(dst, "policy", b.Policy), "revocation", b.Revocation)
-	return text(text(dst, "nearest", b.Nearest), "lacked", b.Lacked)
+// Tell implements [Body].
+func (b PolicyDecision) Tell(f Facts) {
+	f.Text("rule", b.Rule)
+	f.Text("action", b.Action)
+	f.Text("enforcement", b.Enforcement)
+	f.Text("auth", b.Auth)
+	text(f, "policy", b.Policy)
+	text(f, "revocation", b.Revocation)
+	text(f, "nearest", b.Nearest)
+	text(f, "lacked", b.Lacked)
 }
 
 // Recheck: an open connection was judged again, and its client would not be let
@@ -248,8 +289,11 @@ func (Recheck) Name() string { return "policy.recheck" }
 // Level returns [Warn].
 func (Recheck) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b Recheck) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("action", b.Action), slog.String("trigger", b.Trigger))
-	return text(text(dst, "detail", b.Detail), "rule", b.Rule)
+// Tell implements [Body].
+func (b Recheck) Tell(f Facts) {
+	f.Text("reason", b.Reason.String())
+	f.Text("action", b.Action)
+	f.Text("trigger", b.Trigger)
+	text(f, "detail", b.Detail)
+	text(f, "rule", b.Rule)
 }

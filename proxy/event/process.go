@@ -1,9 +1,6 @@
 package event
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // ProxyStart: the process has begun and read its configuration.
 type ProxyStart struct {
@@ -19,10 +16,12 @@ func (ProxyStart) Name() string { return "proxy.start" }
 // Level returns [Info].
 func (ProxyStart) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b ProxyStart) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("version", b.Version), slog.String("go", b.Go), slog.Int("pid", b.PID))
-	return text(dst, "config", b.Config)
+// Tell implements [Body].
+func (b ProxyStart) Tell(f Facts) {
+	f.Text("version", b.Version)
+	f.Text("go", b.Go)
+	f.Int("pid", int64(b.PID))
+	text(f, "config", b.Config)
 }
 
 // ListenerReady is one line of [ProxyReady].
@@ -46,10 +45,11 @@ func (ProxyReady) Name() string { return "proxy.ready" }
 // Level returns [Info].
 func (ProxyReady) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b ProxyReady) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.Any("listeners", b.Listeners))
-	return append(text(dst, "telemetry", b.Telemetry), ms("duration_ms", b.Duration))
+// Tell implements [Body].
+func (b ProxyReady) Tell(f Facts) {
+	f.Any("listeners", b.Listeners)
+	text(f, "telemetry", b.Telemetry)
+	f.Milliseconds("duration_ms", b.Duration)
 }
 
 // Readiness: whoever asks whether the proxy is ready gets another answer than
@@ -70,9 +70,10 @@ func (b Readiness) Level() Level {
 	return Warn
 }
 
-// AppendAttrs implements [Body].
-func (b Readiness) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return texts(append(dst, slog.Bool("ready", b.Ready)), "failed", b.Failed)
+// Tell implements [Body].
+func (b Readiness) Tell(f Facts) {
+	f.Bool("ready", b.Ready)
+	texts(f, "failed", b.Failed)
 }
 
 // ProxyDraining: no new connections are taken; the open ones may finish.
@@ -87,9 +88,10 @@ func (ProxyDraining) Name() string { return "proxy.draining" }
 // Level returns [Info].
 func (ProxyDraining) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b ProxyDraining) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.Int("active", b.Active), slog.Float64("timeout_ms", float64(b.Timeout.Milliseconds())))
+// Tell implements [Body].
+func (b ProxyDraining) Tell(f Facts) {
+	f.Int("active", int64(b.Active))
+	f.Milliseconds("timeout_ms", b.Timeout.Truncate(time.Millisecond))
 }
 
 // ProxyStop: the process is about to exit.
@@ -106,10 +108,12 @@ func (ProxyStop) Name() string { return "proxy.stop" }
 // Level returns [Info].
 func (ProxyStop) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b ProxyStop) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.Int("drained", b.Drained), slog.Int("cut", b.Cut))
-	return append(count(dst, "sockets_pending", b.Pending), ms("duration_ms", b.Duration))
+// Tell implements [Body].
+func (b ProxyStop) Tell(f Facts) {
+	f.Int("drained", int64(b.Drained))
+	f.Int("cut", int64(b.Cut))
+	count(f, "sockets_pending", b.Pending)
+	f.Milliseconds("duration_ms", b.Duration)
 }
 
 // ConfigLoaded: a new configuration is in force.
@@ -124,9 +128,10 @@ func (ConfigLoaded) Name() string { return "config.loaded" }
 // Level returns [Info].
 func (ConfigLoaded) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b ConfigLoaded) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return texts(append(dst, slog.String("trigger", b.Trigger)), "changed", b.Changed)
+// Tell implements [Body].
+func (b ConfigLoaded) Tell(f Facts) {
+	f.Text("trigger", b.Trigger)
+	texts(f, "changed", b.Changed)
 }
 
 // ConfigRejected: a new configuration, or a file it names, was no good; what was
@@ -143,10 +148,12 @@ func (ConfigRejected) Name() string { return "config.rejected" }
 // Level returns [Error].
 func (ConfigRejected) Level() Level { return Error }
 
-// AppendAttrs implements [Body].
-func (b ConfigRejected) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("trigger", b.Trigger), slog.String("in_force", "the previous configuration"))
-	return texts(texts(dst, "findings", b.Findings), "needs_restart", b.NeedsRestart)
+// Tell implements [Body].
+func (b ConfigRejected) Tell(f Facts) {
+	f.Text("trigger", b.Trigger)
+	f.Text("in_force", "the previous configuration")
+	texts(f, "findings", b.Findings)
+	texts(f, "needs_restart", b.NeedsRestart)
 }
 
 // CertLoaded: a certificate or a set of CAs is in use from now on.
@@ -167,11 +174,16 @@ func (CertLoaded) Name() string { return "cert.loaded" }
 // Level returns [Info].
 func (CertLoaded) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b CertLoaded) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("kind", b.Kind), slog.String("key", b.Key), slog.String("file", b.File),
-		slog.String("subject", b.Subject), slog.String("serial", b.Serial), slog.Time("not_after", b.NotAfter),
-		slog.Int("days_left", b.DaysLeft), slog.Int("count", b.Count))
+// Tell implements [Body].
+func (b CertLoaded) Tell(f Facts) {
+	f.Text("kind", b.Kind)
+	f.Text("key", b.Key)
+	f.Text("file", b.File)
+	f.Text("subject", b.Subject)
+	f.Text("serial", b.Serial)
+	f.Time("not_after", b.NotAfter)
+	f.Int("days_left", int64(b.DaysLeft))
+	f.Int("count", int64(b.Count))
 }
 
 // CertWarning: a certificate in use will soon, or does already, need attention.
@@ -188,9 +200,12 @@ func (CertWarning) Name() string { return "cert.warning" }
 // Level returns [Warn].
 func (CertWarning) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b CertWarning) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("kind", b.Kind), slog.String("key", b.Key), slog.String("file", b.File), slog.String("detail", b.Detail))
+// Tell implements [Body].
+func (b CertWarning) Tell(f Facts) {
+	f.Text("kind", b.Kind)
+	f.Text("key", b.Key)
+	f.Text("file", b.File)
+	f.Text("detail", b.Detail)
 }
 
 // SocketOptions: what was asked of the kernel for the sockets of one listener or
@@ -208,19 +223,19 @@ func (SocketOptions) Name() string { return "tcp.options" }
 // Level returns [Info].
 func (SocketOptions) Level() Level { return Info }
 
-// AppendAttrs implements [Body]. Each option stands under its key, as "asked ->
+// Tell implements [Body]. Each option stands under its key, as "asked ->
 // effective" where the two differ.
-func (b SocketOptions) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = text(text(dst, "listener", b.Listener), "upstream", b.Upstream)
-	dst = append(dst, slog.String("object", b.Object))
+func (b SocketOptions) Tell(f Facts) {
+	text(f, "listener", b.Listener)
+	text(f, "upstream", b.Upstream)
+	f.Text("object", b.Object)
 	for _, o := range b.Options {
 		value := o.Got
 		if o.Asked != "" && o.Asked != o.Got {
 			value = o.Asked + " -> " + o.Got
 		}
-		dst = append(dst, slog.String("socket."+o.Key, value))
+		f.Text("socket."+o.Key, value)
 	}
-	return dst
 }
 
 // SocketOption: the kernel refused one socket option. In [SocketOptions] it is
@@ -244,12 +259,18 @@ func (SocketOption) Name() string { return "tcp.option" }
 // Level returns [Warn].
 func (b SocketOption) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b SocketOption) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = text(text(dst, "listener", b.Listener), "upstream", b.Upstream)
-	dst = append(dst, slog.String("object", b.Object), slog.String("option", b.Option), slog.String("key", b.Key),
-		slog.String("asked", b.Asked), slog.String("effective", b.Got))
-	return text(text(text(dst, "note", b.Note), "error", b.Err), "needs", b.Need)
+// Tell implements [Body].
+func (b SocketOption) Tell(f Facts) {
+	text(f, "listener", b.Listener)
+	text(f, "upstream", b.Upstream)
+	f.Text("object", b.Object)
+	f.Text("option", b.Option)
+	f.Text("key", b.Key)
+	f.Text("asked", b.Asked)
+	f.Text("effective", b.Got)
+	text(f, "note", b.Note)
+	text(f, "error", b.Err)
+	text(f, "needs", b.Need)
 }
 
 // TCPTiers: how much of the kernel's TCP can be watched.
@@ -282,10 +303,12 @@ func (TCPTiers) Name() string { return "tcp.tiers" }
 // Level returns [Info].
 func (TCPTiers) Level() Level { return Info }
 
-// AppendAttrs implements [Body].
-func (b TCPTiers) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = texts(texts(dst, "active", b.Active), "missing", inLines(b.Missing))
-	return text(texts(dst, "unasked", inLines(b.Unasked)), "note", b.Note)
+// Tell implements [Body].
+func (b TCPTiers) Tell(f Facts) {
+	texts(f, "active", b.Active)
+	texts(f, "missing", inLines(b.Missing))
+	texts(f, "unasked", inLines(b.Unasked))
+	text(f, "note", b.Note)
 }
 
 func inLines(tiers []TCPTier) []string {
@@ -312,11 +335,14 @@ func (AcceptPaused) Name() string { return "accept.paused" }
 // Level returns [Error]: it is ours, and there is something to do.
 func (AcceptPaused) Level() Level { return Error }
 
-// AppendAttrs implements [Body].
-func (b AcceptPaused) AppendAttrs(dst []slog.Attr) []slog.Attr {
+// Tell implements [Body].
+func (b AcceptPaused) Tell(f Facts) {
 	x := b.Reason.Explain()
-	return append(dst, slog.String("listener", b.Listener), slog.String("reason", b.Reason.String()),
-		slog.String("detail", b.Detail), slog.String("fix", x.Fix()), ms("pause_ms", b.Pause))
+	f.Text("listener", b.Listener)
+	f.Text("reason", b.Reason.String())
+	f.Text("detail", b.Detail)
+	f.Text("fix", x.Fix())
+	f.Milliseconds("pause_ms", b.Pause)
 }
 
 // AdminUnavailable: the operator's socket could not be opened; the proxy runs
@@ -332,9 +358,10 @@ func (AdminUnavailable) Name() string { return "admin.unavailable" }
 // Level returns [Warn].
 func (AdminUnavailable) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b AdminUnavailable) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("socket", b.Socket), slog.String("detail", b.Detail))
+// Tell implements [Body].
+func (b AdminUnavailable) Tell(f Facts) {
+	f.Text("socket", b.Socket)
+	f.Text("detail", b.Detail)
 }
 
 // LogDropped: the log could not keep up, and this many events are missing from it.
@@ -348,9 +375,9 @@ func (LogDropped) Name() string { return "log.dropped" }
 // Level returns [Warn].
 func (LogDropped) Level() Level { return Warn }
 
-// AppendAttrs implements [Body].
-func (b LogDropped) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.Uint64("events", b.Events))
+// Tell implements [Body].
+func (b LogDropped) Tell(f Facts) {
+	f.Int("events", int64(b.Events))
 }
 
 // Panic: a fault of ours in one connection. That connection is over; the others
@@ -366,7 +393,8 @@ func (Panic) Name() string { return "conn.panic" }
 // Level returns [Error].
 func (Panic) Level() Level { return Error }
 
-// AppendAttrs implements [Body].
-func (b Panic) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(dst, slog.String("panic", b.Value), slog.String("stack", b.Stack))
+// Tell implements [Body].
+func (b Panic) Tell(f Facts) {
+	f.Text("panic", b.Value)
+	f.Text("stack", b.Stack)
 }

@@ -1,7 +1,5 @@
 package event
 
-import "log/slog"
-
 // Record: one TLS record of a handshake (RFC 8446, Section 5.1). It tells the
 // header and never the payload, which may hold a session ticket, a PSK binder,
 // a key share or the first application data.
@@ -23,13 +21,17 @@ func (Record) Name() string { return "tls.record" }
 // Level returns [Debug].
 func (Record) Level() Level { return Debug }
 
-// AppendAttrs implements [Body].
-func (b Record) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("direction", string(b.Direction)), slog.String("content_type", b.ContentType))
-	dst = text(dst, "content", b.Content)
-	dst = append(dst, slog.String("version", b.Version), slog.Int("length", b.Length), slog.Bool("encrypted", b.Encrypted))
-	dst = count(dst, "padding", b.Padding)
-	return append(dst, slog.Int64("offset", b.Offset), slog.String("header", b.Header))
+// Tell implements [Body].
+func (b Record) Tell(f Facts) {
+	f.Text("direction", string(b.Direction))
+	f.Text("content_type", b.ContentType)
+	text(f, "content", b.Content)
+	f.Text("version", b.Version)
+	f.Int("length", int64(b.Length))
+	f.Bool("encrypted", b.Encrypted)
+	count(f, "padding", b.Padding)
+	f.Int("offset", b.Offset)
+	f.Text("header", b.Header)
 }
 
 // Omitted: there was more of a handshake than is told. What an honest client
@@ -46,7 +48,9 @@ func (Omitted) Name() string { return "tls.omitted" }
 // Level returns [Phase].
 func (Omitted) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b Omitted) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return count(count(count(dst, "messages", b.Messages), "records", b.Records), "bytes", b.Bytes)
+// Tell implements [Body].
+func (b Omitted) Tell(f Facts) {
+	count(f, "messages", b.Messages)
+	count(f, "records", b.Records)
+	count(f, "bytes", b.Bytes)
 }

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -47,15 +46,15 @@ type TCPInfo struct {
 	CongestionName string
 }
 
-func (i *TCPInfo) appendAttrs(dst []slog.Attr) []slog.Attr {
+func (i *TCPInfo) tell(f Facts) {
 	if i == nil {
-		return dst
+		return
 	}
-	dst = text(dst, "tcp.state", i.State)
+	text(f, "tcp.state", i.State)
 	if i.RTT > 0 {
-		dst = append(dst, slog.Int64("tcp.rtt_us", i.RTT.Microseconds()))
+		f.Int("tcp.rtt_us", i.RTT.Microseconds())
 	}
-	return append(dst, slog.Int64("tcp.retransmits", int64(i.Retransmits)))
+	f.Int("tcp.retransmits", int64(i.Retransmits))
 }
 
 // Name returns "tcp.accepted".
@@ -64,24 +63,26 @@ func (TCPAccepted) Name() string { return "tcp.accepted" }
 // Level returns [Phase].
 func (TCPAccepted) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b TCPAccepted) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = text(dst, "listen", b.Listen)
+// Tell implements [Body].
+func (b TCPAccepted) Tell(f Facts) {
+	text(f, "listen", b.Listen)
 	if s := b.SYN; s != nil {
-		dst = append(dst, slog.Int("tcp.syn.ttl", int(s.TTL)), slog.Int("tcp.syn.mss", int(s.MSS)))
+		f.Int("tcp.syn.ttl", int64(s.TTL))
+		f.Int("tcp.syn.mss", int64(s.MSS))
 		if s.WScale >= 0 {
-			dst = append(dst, slog.Int("tcp.syn.wscale", s.WScale))
+			f.Int("tcp.syn.wscale", int64(s.WScale))
 		}
-		dst = append(dst, slog.Bool("tcp.syn.sack", s.SACK), slog.Bool("tcp.syn.timestamps", s.Timestamps),
-			slog.Int("tcp.syn.window", int(s.Window)))
-		dst = text(dst, "tcp.syn.signature", s.Signature)
+		f.Bool("tcp.syn.sack", s.SACK)
+		f.Bool("tcp.syn.timestamps", s.Timestamps)
+		f.Int("tcp.syn.window", int64(s.Window))
+		text(f, "tcp.syn.signature", s.Signature)
 	}
-	dst = b.Kernel.appendAttrs(dst)
+	b.Kernel.tell(f)
 	if k := b.Kernel; k != nil && k.InAcceptQueue > 0 {
-		dst = append(dst, ms("tcp.accept_queue_ms", k.InAcceptQueue))
+		f.Milliseconds("tcp.accept_queue_ms", k.InAcceptQueue)
 	}
-	dst = texts(dst, "tcp.options", b.Options)
-	return append(dst, slog.Int("active", b.Active))
+	texts(f, "tcp.options", b.Options)
+	f.Int("active", int64(b.Active))
 }
 
 // TCPEstablished: the three-way handshake was complete. On the client's side
@@ -102,18 +103,21 @@ func (TCPEstablished) Name() string { return "tcp.established" }
 // Level returns [Phase].
 func (TCPEstablished) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b TCPEstablished) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)))
+// Tell implements [Body].
+func (b TCPEstablished) Tell(f Facts) {
+	f.Text("side", string(b.Side))
 	if b.Local.IsValid() {
-		dst = append(dst, slog.String("local", b.Local.String()), slog.String("remote", b.Remote.String()))
+		f.Address("local", b.Local)
+		f.Address("remote", b.Remote)
 	}
 	if k := b.Kernel; k != nil {
-		dst = k.appendAttrs(dst)
-		dst = append(dst, slog.Int("tcp.snd_mss", int(k.SendMSS)),
-			slog.Int("tcp.snd_wscale", int(k.SendWScale)), slog.Int("tcp.rcv_wscale", int(k.ReceiveWScale)))
+		k.tell(f)
+		f.Int("tcp.snd_mss", int64(k.SendMSS))
+		f.Int("tcp.snd_wscale", int64(k.SendWScale))
+		f.Int("tcp.rcv_wscale", int64(k.ReceiveWScale))
 	}
-	return b.Witness.appendAttrs(texts(dst, "tcp.options", b.Options))
+	texts(f, "tcp.options", b.Options)
+	b.Witness.tell(f)
 }
 
 // How names the way a direction or a connection ended.
@@ -142,13 +146,12 @@ func (TCPHalfClosed) Name() string { return "tcp.half_closed" }
 // Level returns [Phase].
 func (TCPHalfClosed) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b TCPHalfClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("how", string(b.How)), slog.Int64("bytes", b.Bytes))
-	if b.Truncated {
-		dst = append(dst, slog.Bool("truncated", true))
-	}
-	return dst
+// Tell implements [Body].
+func (b TCPHalfClosed) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("how", string(b.How))
+	f.Int("bytes", b.Bytes)
+	flag(f, "truncated", b.Truncated)
 }
 
 // TCPClosed: one leg is closed on our side. What its socket goes through in the
@@ -168,9 +171,12 @@ func (TCPClosed) Name() string { return "tcp.closed" }
 // Level returns [Phase].
 func (TCPClosed) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b TCPClosed) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("how", string(b.How)),
-		slog.Int64("bytes_in", b.BytesIn), slog.Int64("bytes_out", b.BytesOut), ms("duration_ms", b.Duration))
-	return b.Kernel.appendAttrs(dst)
+// Tell implements [Body].
+func (b TCPClosed) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("how", string(b.How))
+	f.Int("bytes_in", b.BytesIn)
+	f.Int("bytes_out", b.BytesOut)
+	f.Milliseconds("duration_ms", b.Duration)
+	b.Kernel.tell(f)
 }

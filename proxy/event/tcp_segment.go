@@ -2,7 +2,6 @@ package event
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 )
 
@@ -13,8 +12,9 @@ type Witness struct {
 	Quality string // exact, derived or inferred
 }
 
-func (w Witness) appendAttrs(dst []slog.Attr) []slog.Attr {
-	return text(text(dst, "source", w.Source), "quality", w.Quality)
+func (w *Witness) tell(f Facts) {
+	text(f, "source", w.Source)
+	text(f, "quality", w.Quality)
 }
 
 // Segment is what is known of a TCP segment (RFC 9293, Section 3.1). Seq and Ack
@@ -35,32 +35,29 @@ type Segment struct {
 	TSEcr      uint32
 }
 
-// appendAttrs writes the segment as a packet dump does, name by name.
-func (s *Segment) appendAttrs(dst []slog.Attr) []slog.Attr {
+// tell names the fields as a packet dump does.
+func (s *Segment) tell(f Facts) {
 	if s == nil {
-		return dst
+		return
 	}
-	dst = text(dst, "tcp.flags", s.Flags)
+	text(f, "tcp.flags", s.Flags)
 	if s.Numbered {
-		dst = append(dst, slog.Uint64("tcp.seq", uint64(s.Seq)))
-		if s.Ack != 0 {
-			dst = append(dst, slog.Uint64("tcp.ack", uint64(s.Ack)))
-		}
+		f.Int("tcp.seq", int64(s.Seq))
+		count(f, "tcp.ack", s.Ack)
 	}
 	if s.Bytes {
-		dst = append(dst, slog.Int("tcp.window", int(s.Window)), slog.Int("tcp.ttl", int(s.TTL)))
+		f.Int("tcp.window", int64(s.Window))
+		f.Int("tcp.ttl", int64(s.TTL))
 	}
-	dst = count(dst, "tcp.mss", int(s.MSS))
-	if s.SACK {
-		dst = append(dst, slog.Bool("tcp.sack_permitted", true))
-	}
+	count(f, "tcp.mss", int(s.MSS))
+	flag(f, "tcp.sack_permitted", s.SACK)
 	if s.Timestamps {
-		dst = append(dst, slog.Uint64("tcp.ts_val", uint64(s.TSVal)), slog.Uint64("tcp.ts_ecr", uint64(s.TSEcr)))
+		f.Int("tcp.ts_val", int64(s.TSVal))
+		f.Int("tcp.ts_ecr", int64(s.TSEcr))
 	}
 	if s.WScale >= 0 && s.MSS > 0 {
-		dst = append(dst, slog.Int("tcp.wscale", s.WScale))
+		f.Int("tcp.wscale", int64(s.WScale))
 	}
-	return dst
 }
 
 // again is the level of what is of interest when it had to be sent again.
@@ -72,11 +69,10 @@ func again(attempt int) Level {
 }
 
 // attempt is left out for the first.
-func attempt(dst []slog.Attr, n int) []slog.Attr {
+func attempt(f Facts, n int) {
 	if n > 1 {
-		return append(dst, slog.Int("attempt", n))
+		f.Int("attempt", int64(n))
 	}
-	return dst
 }
 
 // TCPSYN: a SYN was sent. By is the client on its leg, the proxy on the
@@ -96,10 +92,13 @@ func (TCPSYN) Name() string { return "tcp.syn" }
 // says of the client's what there is to say.
 func (b TCPSYN) Level() Level { return again(b.Attempt) }
 
-// AppendAttrs implements [Body].
-func (b TCPSYN) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("by", string(b.By)))
-	return b.Witness.appendAttrs(b.Segment.appendAttrs(attempt(dst, b.Attempt)))
+// Tell implements [Body].
+func (b TCPSYN) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("by", string(b.By))
+	attempt(f, b.Attempt)
+	b.Segment.tell(f)
+	b.Witness.tell(f)
 }
 
 // TCPSYNACK: a SYN was answered.
@@ -117,10 +116,13 @@ func (TCPSYNACK) Name() string { return "tcp.syn_ack" }
 // Level returns [Phase] for one that was sent again, else [Debug].
 func (b TCPSYNACK) Level() Level { return again(b.Attempt) }
 
-// AppendAttrs implements [Body].
-func (b TCPSYNACK) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("by", string(b.By)))
-	return b.Witness.appendAttrs(b.Segment.appendAttrs(attempt(dst, b.Attempt)))
+// Tell implements [Body].
+func (b TCPSYNACK) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("by", string(b.By))
+	attempt(f, b.Attempt)
+	b.Segment.tell(f)
+	b.Witness.tell(f)
 }
 
 // TCPState: the connection entered another state (RFC 9293, Section 3.3.2), as
@@ -139,10 +141,12 @@ func (TCPState) Name() string { return "tcp.state" }
 // Level returns [Debug]: the segments tell the same story.
 func (TCPState) Level() Level { return Debug }
 
-// AppendAttrs implements [Body].
-func (b TCPState) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)))
-	return b.Witness.appendAttrs(append(text(dst, "from", b.From), slog.String("to", b.To)))
+// Tell implements [Body].
+func (b TCPState) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	text(f, "from", b.From)
+	f.Text("to", b.To)
+	b.Witness.tell(f)
 }
 
 // TCPRetransmit: something was sent again, because its acknowledgment did not
@@ -168,13 +172,14 @@ func (b TCPRetransmit) Level() Level {
 	return Debug
 }
 
-// AppendAttrs implements [Body].
-func (b TCPRetransmit) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("by", string(b.By)))
-	if b.Timeout {
-		dst = append(dst, slog.Bool("timeout", true))
-	}
-	return b.Witness.appendAttrs(b.Segment.appendAttrs(attempt(dst, b.Attempt)))
+// Tell implements [Body].
+func (b TCPRetransmit) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("by", string(b.By))
+	flag(f, "timeout", b.Timeout)
+	attempt(f, b.Attempt)
+	b.Segment.tell(f)
+	b.Witness.tell(f)
 }
 
 // TCPFIN: a party sent FIN: it will send no more.
@@ -193,9 +198,9 @@ func (TCPFIN) Name() string { return "tcp.fin" }
 // Level returns [Debug]: tcp.time_wait says who was the first.
 func (TCPFIN) Level() Level { return Debug }
 
-// AppendAttrs implements [Body].
-func (b TCPFIN) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return endAttrs(dst, b.Side, b.By, b.First, b.Segment, b.Witness)
+// Tell implements [Body].
+func (b TCPFIN) Tell(f Facts) {
+	tellEnd(f, b.Side, b.By, b.First, b.Segment, b.Witness)
 }
 
 // TCPRST: a party reset the connection.
@@ -214,17 +219,17 @@ func (TCPRST) Name() string { return "tcp.rst" }
 // Level returns [Debug]: tcp.time_wait says whether it ended the connection.
 func (TCPRST) Level() Level { return Debug }
 
-// AppendAttrs implements [Body].
-func (b TCPRST) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return endAttrs(dst, b.Side, b.By, b.First, b.Segment, b.Witness)
+// Tell implements [Body].
+func (b TCPRST) Tell(f Facts) {
+	tellEnd(f, b.Side, b.By, b.First, b.Segment, b.Witness)
 }
 
-func endAttrs(dst []slog.Attr, side, by Side, first bool, s *Segment, w Witness) []slog.Attr {
-	dst = append(dst, slog.String("side", string(side)), slog.String("by", string(by)))
-	if first {
-		dst = append(dst, slog.Bool("first", true))
-	}
-	return w.appendAttrs(s.appendAttrs(dst))
+func tellEnd(f Facts, side, by Side, first bool, s *Segment, w Witness) {
+	f.Text("side", string(side))
+	f.Text("by", string(by))
+	flag(f, "first", first)
+	s.tell(f)
+	w.tell(f)
 }
 
 // Passage is a state that a connection passed, and when it entered it, counted
@@ -232,6 +237,11 @@ func endAttrs(dst []slog.Attr, side, by Side, first bool, s *Segment, w Witness)
 type Passage struct {
 	State string
 	After time.Duration
+}
+
+// String returns "TIME-WAIT +26.825ms".
+func (p Passage) String() string {
+	return fmt.Sprintf("%s +%s", p.State, p.After.Round(time.Microsecond))
 }
 
 // TCPTimeWait: the socket's life in the kernel is over after our close, or all
@@ -254,22 +264,20 @@ func (TCPTimeWait) Name() string { return "tcp.time_wait" }
 // Level returns [Phase].
 func (TCPTimeWait) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b TCPTimeWait) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("side", string(b.Side)), slog.String("tcp.state", b.State))
-	dst = text(text(dst, "verdict", b.Verdict), "diagnosis", b.Words)
-	dst = text(dst, "first", string(b.First))
+// Tell implements [Body].
+func (b TCPTimeWait) Tell(f Facts) {
+	f.Text("side", string(b.Side))
+	f.Text("tcp.state", b.State)
+	text(f, "verdict", b.Verdict)
+	text(f, "diagnosis", b.Words)
+	text(f, "first", string(b.First))
 	if b.Expires > 0 {
-		dst = append(dst, ms("expires_ms", b.Expires))
+		f.Milliseconds("expires_ms", b.Expires)
 	}
 	if len(b.Passed) > 0 {
-		passed := make([]string, len(b.Passed))
-		for i, p := range b.Passed {
-			passed[i] = fmt.Sprintf("%s +%s", p.State, p.After.Round(time.Microsecond))
-		}
-		dst = append(dst, slog.Any("passed", passed))
+		f.Passages("passed", b.Passed)
 	}
-	return b.Witness.appendAttrs(dst)
+	b.Witness.tell(f)
 }
 
 // TCPHalfOpen: a client began a handshake and did not finish it. There is no
@@ -288,8 +296,11 @@ func (TCPHalfOpen) Name() string { return "tcp.half_open" }
 // Level returns [Probe].
 func (TCPHalfOpen) Level() Level { return Probe }
 
-// AppendAttrs implements [Body].
-func (b TCPHalfOpen) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("listen", b.Listen), slog.String("peer", b.Client), slog.Int("syn_acks", b.SYNACKs))
-	return b.Witness.appendAttrs(b.Segment.appendAttrs(dst))
+// Tell implements [Body].
+func (b TCPHalfOpen) Tell(f Facts) {
+	f.Text("listen", b.Listen)
+	f.Text("peer", b.Client)
+	f.Int("syn_acks", int64(b.SYNACKs))
+	b.Segment.tell(f)
+	b.Witness.tell(f)
 }

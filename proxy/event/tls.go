@@ -1,7 +1,6 @@
 package event
 
 import (
-	"log/slog"
 	"time"
 
 	"mtlsproxy/proxy/tlswire"
@@ -37,16 +36,17 @@ type Message struct {
 // this method.
 func (m Message) Wire() Message { return m }
 
-func (m Message) appendAttrs(dst []slog.Attr) []slog.Attr {
+func (m *Message) tell(f Facts) {
 	if m.Direction == "" {
-		return dst
+		return
 	}
-	dst = append(dst, slog.String("direction", string(m.Direction)), slog.Int("bytes", m.Bytes),
-		slog.Bool("encrypted", m.Encrypted))
+	f.Text("direction", string(m.Direction))
+	f.Int("bytes", int64(m.Bytes))
+	f.Bool("encrypted", m.Encrypted)
 	if m.Records > 1 {
-		dst = append(dst, slog.Int("records", m.Records))
+		f.Int("records", int64(m.Records))
 	}
-	return count(dst, "padding", m.Padding)
+	count(f, "padding", m.Padding)
 }
 
 // OtherMessage is a message of the handshake that has no event type of its own:
@@ -56,52 +56,71 @@ type OtherMessage struct{ Message }
 // Name returns "tls." and the message's name in lower snake, such as
 // "tls.encrypted_extensions".
 func (b OtherMessage) Name() string {
-	if name, ok := otherNames[b.Type]; ok {
+	if name := otherName(b.Type); name != "" {
 		return name
 	}
 	return "tls.other"
 }
 
-var otherNames = map[string]string{
-	"HelloRequest":          "tls.hello_request",
-	"NewSessionTicket":      "tls.new_session_ticket",
-	"EndOfEarlyData":        "tls.end_of_early_data",
-	"EncryptedExtensions":   "tls.encrypted_extensions",
-	"ServerKeyExchange":     "tls.server_key_exchange",
-	"ServerHelloDone":       "tls.server_hello_done",
-	"CertificateVerify":     "tls.certificate_verify",
-	"ClientKeyExchange":     "tls.client_key_exchange",
-	"CertificateStatus":     "tls.certificate_status",
-	"KeyUpdate":             "tls.key_update",
-	"CompressedCertificate": "tls.compressed_certificate",
-	"ChangeCipherSpec":      "tls.change_cipher_spec",
-	"SSLv2ClientHello":      "tls.sslv2_client_hello",
-	"Encrypted":             "tls.encrypted_record",
-	"Malformed":             "tls.malformed",
+// otherName returns "" for a message that has none of these names.
+func otherName(message string) string {
+	switch message {
+	case "HelloRequest":
+		return "tls.hello_request"
+	case "NewSessionTicket":
+		return "tls.new_session_ticket"
+	case "EndOfEarlyData":
+		return "tls.end_of_early_data"
+	case "EncryptedExtensions":
+		return "tls.encrypted_extensions"
+	case "ServerKeyExchange":
+		return "tls.server_key_exchange"
+	case "ServerHelloDone":
+		return "tls.server_hello_done"
+	case "CertificateVerify":
+		return "tls.certificate_verify"
+	case "ClientKeyExchange":
+		return "tls.client_key_exchange"
+	case "CertificateStatus":
+		return "tls.certificate_status"
+	case "KeyUpdate":
+		return "tls.key_update"
+	case "CompressedCertificate":
+		return "tls.compressed_certificate"
+	case "ChangeCipherSpec":
+		return "tls.change_cipher_spec"
+	case "SSLv2ClientHello":
+		return "tls.sslv2_client_hello"
+	case "Encrypted":
+		return "tls.encrypted_record"
+	case "Malformed":
+		return "tls.malformed"
+	}
+	return ""
 }
 
 // Level returns [Phase].
 func (OtherMessage) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b OtherMessage) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = b.Message.appendAttrs(dst)
-	if _, named := otherNames[b.Type]; !named {
-		dst = text(dst, "message", b.Type) // one of an event type of its own, but not to be decoded
+// Tell implements [Body].
+func (b OtherMessage) Tell(f Facts) {
+	b.Message.tell(f)
+	if otherName(b.Type) == "" {
+		text(f, "message", b.Type) // one of an event type of its own, but not to be decoded
 	}
 	switch m := b.Decoded.(type) {
 	case *tlswire.EncryptedExtensions:
-		dst = text(dst, "tls.next_protocol", m.ApplicationProtocol)
+		text(f, "tls.next_protocol", m.ApplicationProtocol)
 	case *tlswire.ServerKeyExchange:
 		if m.NamedCurve != 0 {
-			dst = append(dst, slog.String("tls.curve", m.NamedCurve.String()))
+			f.Text("tls.curve", m.NamedCurve.String())
 		}
 	case *tlswire.CertificateVerify:
-		dst = append(dst, slog.String("algorithm", m.Algorithm.String()))
+		f.Text("algorithm", m.Algorithm.String())
 	case *tlswire.NewSessionTicket:
-		dst = append(dst, slog.Int("ticket_bytes", m.TicketLength), slog.Int64("ticket_lifetime_s", int64(m.TicketLifetime)))
+		f.Int("ticket_bytes", int64(m.TicketLength))
+		f.Int("ticket_lifetime_s", int64(m.TicketLifetime))
 	}
-	return dst
 }
 
 // ClientHello: RFC 8446, Section 4.1.2. Lists are in the client's order, by
@@ -128,22 +147,23 @@ func (ClientHello) Name() string { return "tls.client_hello" }
 // Level returns [Phase].
 func (ClientHello) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b ClientHello) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = b.Message.appendAttrs(dst)
+// Tell implements [Body].
+func (b ClientHello) Tell(f Facts) {
+	b.Message.tell(f)
 	// OpenTelemetry has moved the name to server.address, ECS keeps the other.
-	dst = text(text(dst, "server.address", b.ServerName), "tls.client.server_name", b.ServerName)
-	dst = texts(dst, "versions", b.Versions)
-	dst = count(dst, "suites_n", b.CipherSuites)
-	dst = texts(dst, "groups", b.Groups)
-	dst = texts(dst, "alpn", b.ALPN)
-	dst = count(dst, "sigalgs_n", b.SigAlgs)
-	dst = texts(dst, "extensions", b.Extensions)
-	dst = text(text(dst, "tls.client.ja3", b.JA3), "ja4", b.JA4)
-	if b.HelloRetry {
-		dst = append(dst, slog.Bool("hello_retry", true))
-	}
-	return text(text(dst, "ech", b.ECH), "resumption_offered", b.Resumption)
+	text(f, "server.address", b.ServerName)
+	text(f, "tls.client.server_name", b.ServerName)
+	texts(f, "versions", b.Versions)
+	count(f, "suites_n", b.CipherSuites)
+	texts(f, "groups", b.Groups)
+	texts(f, "alpn", b.ALPN)
+	count(f, "sigalgs_n", b.SigAlgs)
+	texts(f, "extensions", b.Extensions)
+	text(f, "tls.client.ja3", b.JA3)
+	text(f, "ja4", b.JA4)
+	flag(f, "hello_retry", b.HelloRetry)
+	text(f, "ech", b.ECH)
+	text(f, "resumption_offered", b.Resumption)
 }
 
 // ServerHello: RFC 8446, Section 4.1.3: what was chosen.
@@ -168,12 +188,14 @@ func (b ServerHello) Name() string {
 // Level returns [Phase].
 func (ServerHello) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b ServerHello) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = b.Message.appendAttrs(dst)
-	dst = text(text(text(dst, "tls.protocol.version", b.Version), "tls.cipher", b.Cipher), "tls.curve", b.Curve)
-	dst = text(dst, "tls.next_protocol", b.ALPN)
-	return append(dst, slog.Bool("tls.resumed", b.Resumed))
+// Tell implements [Body].
+func (b ServerHello) Tell(f Facts) {
+	b.Message.tell(f)
+	text(f, "tls.protocol.version", b.Version)
+	text(f, "tls.cipher", b.Cipher)
+	text(f, "tls.curve", b.Curve)
+	text(f, "tls.next_protocol", b.ALPN)
+	f.Bool("tls.resumed", b.Resumed)
 }
 
 // CertificateRequest: RFC 8446, Section 4.3.2: whose certificates we accept.
@@ -188,9 +210,10 @@ func (CertificateRequest) Name() string { return "tls.certificate_request" }
 // Level returns [Phase].
 func (CertificateRequest) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b CertificateRequest) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return texts(b.Message.appendAttrs(dst), "advertised_cas", b.AdvertisedCAs)
+// Tell implements [Body].
+func (b CertificateRequest) Tell(f Facts) {
+	b.Message.tell(f)
+	texts(f, "advertised_cas", b.AdvertisedCAs)
 }
 
 // Certificate describes a certificate for people. Texts in it come from whoever
@@ -207,21 +230,19 @@ type Certificate struct {
 	Key       string    `json:"key,omitempty"`
 }
 
-// appendClient appends the certificate as the client's.
-func (c *Certificate) appendClient(dst []slog.Attr) []slog.Attr {
+// tellClient tells of the certificate as the client's.
+func (c *Certificate) tellClient(f Facts) {
 	if c == nil {
-		return dst
+		return
 	}
-	return append(dst,
-		slog.String("tls.client.subject", c.Subject),
-		slog.String("tls.client.issuer", c.Issuer),
-		slog.String("serial", c.Serial),
-		slog.Time("tls.client.not_before", c.NotBefore),
-		slog.Time("tls.client.not_after", c.NotAfter),
-		slog.String("tls.client.hash.sha256", c.SHA256),
-		slog.Any("san", c.SANs),
-		slog.Any("eku", c.EKU),
-	)
+	f.Text("tls.client.subject", c.Subject)
+	f.Text("tls.client.issuer", c.Issuer)
+	f.Text("serial", c.Serial)
+	f.Time("tls.client.not_before", c.NotBefore)
+	f.Time("tls.client.not_after", c.NotAfter)
+	f.Text("tls.client.hash.sha256", c.SHA256)
+	f.Texts("san", c.SANs)
+	f.Texts("eku", c.EKU)
 }
 
 // ClientCertificate: the chain the client presented. Until the handshake is
@@ -239,17 +260,15 @@ func (ClientCertificate) Name() string { return "tls.client_certificate" }
 // Level returns [Phase].
 func (ClientCertificate) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b ClientCertificate) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = b.Message.appendAttrs(dst)
-	dst = append(dst, slog.Int("chain_n", len(b.Chain)), slog.Int("chain_bytes", b.ChainBytes))
-	if b.Resumed {
-		dst = append(dst, slog.Bool("tls.resumed", true))
-	}
+// Tell implements [Body].
+func (b ClientCertificate) Tell(f Facts) {
+	b.Message.tell(f)
+	f.Int("chain_n", int64(len(b.Chain)))
+	f.Int("chain_bytes", int64(b.ChainBytes))
+	flag(f, "tls.resumed", b.Resumed)
 	if len(b.Chain) > 0 {
-		dst = b.Chain[0].appendClient(dst)
+		b.Chain[0].tellClient(f)
 	}
-	return dst
 }
 
 // ServerCertificate: the chain we showed.
@@ -264,14 +283,14 @@ func (ServerCertificate) Name() string { return "tls.server_certificate" }
 // Level returns [Phase].
 func (ServerCertificate) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b ServerCertificate) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = b.Message.appendAttrs(dst)
-	dst = append(dst, slog.Int("chain_n", len(b.Chain)))
+// Tell implements [Body].
+func (b ServerCertificate) Tell(f Facts) {
+	b.Message.tell(f)
+	f.Int("chain_n", int64(len(b.Chain)))
 	if len(b.Chain) > 0 {
-		dst = append(dst, slog.String("tls.server.subject", b.Chain[0].Subject), slog.String("serial", b.Chain[0].Serial))
+		f.Text("tls.server.subject", b.Chain[0].Subject)
+		f.Text("serial", b.Chain[0].Serial)
 	}
-	return dst
 }
 
 // Verify: the client's chain was held against our CAs.
@@ -289,17 +308,17 @@ func (Verify) Name() string { return "tls.verify" }
 // Level returns [Phase].
 func (Verify) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b Verify) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("result", b.Result))
+// Tell implements [Body].
+func (b Verify) Tell(f Facts) {
+	f.Text("result", b.Result)
 	if b.Reason != OK {
-		dst = append(dst, slog.String("reason", b.Reason.String()))
+		f.Text("reason", b.Reason.String())
 	}
-	dst = text(dst, "detail", b.Detail)
+	text(f, "detail", b.Detail)
 	if b.Duration > 0 {
-		dst = append(dst, ms("duration_ms", b.Duration))
+		f.Milliseconds("duration_ms", b.Duration)
 	}
-	return texts(dst, "chain", b.Chain)
+	texts(f, "chain", b.Chain)
 }
 
 // Finished: one side's part of the handshake is done. Once both are, the client
@@ -315,9 +334,10 @@ func (Finished) Name() string { return "tls.finished" }
 // Level returns [Phase].
 func (Finished) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b Finished) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	return append(b.Message.appendAttrs(dst), slog.Bool("tls.established", b.Established))
+// Tell implements [Body].
+func (b Finished) Tell(f Facts) {
+	b.Message.tell(f)
+	f.Bool("tls.established", b.Established)
 }
 
 // Alert: RFC 8446, Section 6.
@@ -345,13 +365,16 @@ func (b Alert) Level() Level {
 	return Phase
 }
 
-// AppendAttrs implements [Body].
-func (b Alert) AppendAttrs(dst []slog.Attr) []slog.Attr {
+// Tell implements [Body].
+func (b Alert) Tell(f Facts) {
 	level := "warning"
 	if b.Fatal {
 		level = "fatal"
 	}
-	dst = append(dst, slog.String("direction", string(b.Direction)), slog.String("alert.level", level),
-		slog.Int("code", int(b.Code)), slog.String("alert", b.Description), slog.Bool("encrypted", b.Encrypted))
-	return text(dst, "delivered", b.Delivered)
+	f.Text("direction", string(b.Direction))
+	f.Text("alert.level", level)
+	f.Int("code", int64(b.Code))
+	f.Text("alert", b.Description)
+	f.Bool("encrypted", b.Encrypted)
+	text(f, "delivered", b.Delivered)
 }

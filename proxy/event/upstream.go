@@ -1,9 +1,6 @@
 package event
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // UpstreamDialed: the upstream took the connection.
 type UpstreamDialed struct {
@@ -19,13 +16,14 @@ func (UpstreamDialed) Name() string { return "upstream.dialed" }
 // Level returns [Phase].
 func (UpstreamDialed) Level() Level { return Phase }
 
-// AppendAttrs implements [Body].
-func (b UpstreamDialed) AppendAttrs(dst []slog.Attr) []slog.Attr {
-	dst = append(dst, slog.String("upstream", b.Upstream), slog.String("address", b.Address), ms("duration_ms", b.Duration))
+// Tell implements [Body].
+func (b UpstreamDialed) Tell(f Facts) {
+	f.Text("upstream", b.Upstream)
+	f.Text("address", b.Address)
+	f.Milliseconds("duration_ms", b.Duration)
 	if b.Attempt > 1 {
-		dst = append(dst, slog.Int("attempt", b.Attempt))
+		f.Int("attempt", int64(b.Attempt))
 	}
-	return dst
 }
 
 // UpstreamFailed: one address of the upstream could not be reached.
@@ -51,14 +49,17 @@ func (b UpstreamFailed) Level() Level {
 	return Warn
 }
 
-// AppendAttrs implements [Body].
-func (b UpstreamFailed) AppendAttrs(dst []slog.Attr) []slog.Attr {
+// Tell implements [Body].
+func (b UpstreamFailed) Tell(f Facts) {
 	x := b.Reason.Explain()
-	dst = append(dst, slog.String("reason", b.Reason.String()), slog.String("upstream", b.Upstream), slog.String("address", b.Address),
-		slog.String("diagnosis", x.What))
-	dst = append(text(dst, "detail", b.Detail), slog.String("fix", x.Fix()), ms("duration_ms", b.Duration))
+	f.Text("reason", b.Reason.String())
+	f.Text("upstream", b.Upstream)
+	f.Text("address", b.Address)
+	f.Text("diagnosis", x.What)
+	text(f, "detail", b.Detail)
+	f.Text("fix", x.Fix())
+	f.Milliseconds("duration_ms", b.Duration)
 	if b.Attempt > 1 {
-		dst = append(dst, slog.Int("attempt", b.Attempt))
+		f.Int("attempt", int64(b.Attempt))
 	}
-	return dst
 }

@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"log/slog"
 	"strings"
 	"time"
 
@@ -19,8 +18,6 @@ type consoleEncoder struct {
 	row
 	verbose bool
 	time    timestamp
-	attrs   []slog.Attr // these two are used again for each event
-	facts   []string
 }
 
 func newConsoleEncoder(o LogOptions, zone *time.Location) *consoleEncoder {

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"fmt"
-	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -27,55 +26,47 @@ func (c *consoleEncoder) other(e event.Event, level event.Level) {
 		c.column(1, "+"+took(e.Time.Sub(e.Conn.Started)), tookCells+1)
 	}
 	c.column(1, e.Body.Name(), reasonCells)
-	c.attrs = e.Body.AppendAttrs(c.attrs[:0])
-	said := c.facts[:0]
-	for _, a := range c.attrs {
-		said = appendFact(said, "", a)
+	var said []string
+	for _, fact := range event.FactsOf(e.Body) {
+		said = appendFact(said, fact)
 	}
 	c.flow(strings.Join(said, " "))
-	clear(c.attrs)
-	clear(said)
-	c.facts = said
 }
 
-// appendFact appends one fact, and of a group each. What a reader of lines can
-// do without is left out: it is said by another key, or by its absence.
-func appendFact(dst []string, prefix string, a slog.Attr) []string {
-	v := a.Value.Resolve()
-	switch {
-	case v.Kind() == slog.KindGroup:
-		if a.Key != "" {
-			prefix += a.Key + "."
-		}
-		for _, member := range v.Group() {
-			dst = appendFact(dst, prefix, member)
-		}
-		return dst
-	case a.Key == "error.type" || a.Key == "tls.client.server_name":
+// appendFact appends one fact. What a reader of lines can do without is left out: it
+// is said by another key, or by its absence.
+func appendFact(dst []string, fact event.Fact) []string {
+	switch fact.Key {
+	case "error.type", "tls.client.server_name":
 		return dst // reason and server.address say the same
-	case a.Key == "encrypted" && v.Kind() == slog.KindBool:
-		if v.Bool() {
-			dst = append(dst, "encrypted")
+	case "encrypted":
+		if so, _ := fact.Value.(bool); so {
+			return append(dst, "encrypted")
 		}
 		return dst
 	}
-	return append(dst, prefix+a.Key+"="+quoteWhereNeeded(plainValue(v)))
+	return append(dst, fact.Key+"="+quoteWhereNeeded(plainValue(fact.Value)))
 }
 
 // plainValue returns a value as people write it.
-func plainValue(v slog.Value) string {
-	switch v.Kind() {
-	case slog.KindTime:
-		return v.Time().UTC().Format(time.RFC3339)
-	case slog.KindDuration:
-		return v.Duration().String()
-	case slog.KindAny:
-		if list, ok := v.Any().([]string); ok {
-			return strings.Join(list, ",")
+func plainValue(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case []string:
+		return strings.Join(v, ",")
+	case time.Time:
+		return v.UTC().Format(time.RFC3339)
+	case time.Duration:
+		return string(appendMilliseconds(nil, v))
+	case []event.Passage:
+		passed := make([]string, len(v))
+		for i, p := range v {
+			passed[i] = p.String()
 		}
-		return fmt.Sprint(v.Any())
+		return strings.Join(passed, ",")
 	}
-	return v.String()
+	return fmt.Sprint(value)
 }
 
 // quoteWhereNeeded puts s in quotes where it would otherwise be unclear where it

@@ -83,7 +83,7 @@ func TestSamplesHoldEveryBodyOfTheVocabulary(t *testing.T) {
 		}
 		for _, d := range parsed.Decls {
 			f, ok := d.(*ast.FuncDecl)
-			if !ok || f.Recv == nil || f.Name.Name != "AppendAttrs" {
+			if !ok || f.Recv == nil || f.Name.Name != "Tell" {
 				continue
 			}
 			if name := f.Recv.List[0].Type.(*ast.Ident).Name; !held[name] {

@@ -1,7 +1,7 @@
 package sink
 
 import (
-	"log/slog"
+	"net/netip"
 	"time"
 
 	"mtlsproxy/proxy/event"
@@ -11,20 +11,21 @@ import (
 // when, how urgent, what, whose connection, and then the facts.
 //
 // What connections say is text, numbers and lists of texts, and there is much of
-// it: that is appended here. A line with any other value in it is left to zap's
-// encoder, which writes the same bytes ([zapEncoder]).
+// it: that is appended here, as it is told. A line with any other value in it is
+// left to zap's encoder, which writes the same bytes ([zapEncoder]).
 type jsonEncoder struct {
 	time  timestamp
-	attrs []slog.Attr // used again for each event
+	facts jsonFacts
 	zap   *zapEncoder
 
 	heads [64]head // of the connections that spoke last, by place
 }
 
-// head is what all lines of a connection say about it, behind seq.
+// head is what all lines of a connection say about it.
 type head struct {
 	conn *event.Conn
 	text []byte
+	seq  int // where in text the number of the event belongs
 }
 
 // place is where a connection's head is kept. Connections that follow each other
@@ -46,56 +47,50 @@ func newJSONEncoder() *jsonEncoder {
 
 // encode appends e as one line.
 func (j *jsonEncoder) encode(dst []byte, e event.Event, level event.Level) []byte {
-	j.attrs = e.Body.AppendAttrs(j.attrs[:0])
 	line, ok := j.line(dst, &e, level)
 	if !ok {
-		line = j.zap.encode(dst, e, level, j.attrs)
+		return j.zap.encode(dst, e, level)
 	}
-	clear(j.attrs)
 	return line
 }
 
 // line is encode; ok is false where there is a value it does not know.
 func (j *jsonEncoder) line(dst []byte, e *event.Event, level event.Level) (line []byte, ok bool) {
 	dst = append(j.time.append(append(dst, `{"time":"`...), e.Time), `","level":"`...)
-	dst = append(append(dst, level.String()...), `","event":`...)
-	dst = appendJSONString(dst, e.Body.Name())
+	dst = append(append(dst, level.String()...), `","event":"`...)
+	dst = append(append(dst, e.Body.Name()...), '"')
 	if e.Conn != nil {
 		dst = j.appendConn(dst, e)
 	}
-	for i := range j.attrs {
-		a := &j.attrs[i]
-		if e.Conn != nil && isConnKey(a.Key) {
-			continue // said already; no key stands twice
-		}
-		if dst, ok = appendAttr(dst, a); !ok {
-			return nil, false
-		}
-	}
-	return append(dst, '}', '\n'), true
+	f := &j.facts
+	f.line, f.ofConn, f.other = dst, e.Conn != nil, false
+	e.Body.Tell(f)
+	line, f.line = f.line, nil
+	return append(line, '}', '\n'), !f.other
 }
 
 // appendConn writes what joins the events of a connection.
 func (j *jsonEncoder) appendConn(dst []byte, e *event.Event) []byte {
-	dst = appendJSONString(append(dst, `,"conn":`...), e.Conn.ID)
-	dst = appendUint(append(dst, `,"seq":`...), e.Seq)
 	h := &j.heads[place(e.Conn.ID)%len(j.heads)]
 	if h.conn != e.Conn {
-		h.conn, h.text = e.Conn, appendHead(h.text[:0], e.Conn)
+		h.set(e.Conn)
 	}
-	return appendMicroseconds(append(dst, h.text...), e.Time.Sub(e.Conn.Started))
+	dst = appendUint(append(dst, h.text[:h.seq]...), e.Seq)
+	return appendMilliseconds(append(dst, h.text[h.seq:]...), e.Time.Sub(e.Conn.Started))
 }
 
-// appendHead writes what is constant about a connection, up to the value of t_ms.
-func appendHead(dst []byte, c *event.Conn) []byte {
+// set writes what is constant about a connection, up to the value of t_ms.
+func (h *head) set(c *event.Conn) {
+	h.conn = c
+	dst := appendJSONString(append(h.text[:0], `,"conn":`...), c.ID)
+	dst = append(dst, `,"seq":`...)
+	h.seq = len(dst)
 	dst = appendJSONString(append(dst, `,"listener":`...), c.Listener)
 	if c.Client.IsValid() {
-		var text [48]byte
-		address := c.Client.Addr().Unmap().AppendTo(text[:0])
-		dst = appendJSONString(append(dst, `,"client.address":`...), string(address))
+		dst = appendJSONAddr(append(dst, `,"client.address":`...), c.Client.Addr().Unmap())
 		dst = appendUint(append(dst, `,"client.port":`...), uint64(c.Client.Port()))
 	}
-	return append(dst, `,"t_ms":`...)
+	h.text = append(dst, `,"t_ms":`...)
 }
 
 // isConnKey reports whether [jsonEncoder.appendConn] writes the key.
@@ -107,53 +102,68 @@ func isConnKey(key string) bool {
 	return false
 }
 
-// appendAttr writes one fact; ok is false where it is none of the plain kinds.
-func appendAttr(dst []byte, a *slog.Attr) (line []byte, ok bool) {
-	kind := a.Value.Kind()
-	var list []string
-	switch kind {
-	case slog.KindString, slog.KindInt64, slog.KindUint64, slog.KindFloat64, slog.KindBool, slog.KindTime:
-	case slog.KindAny:
-		if list, ok = a.Value.Any().([]string); !ok {
-			return dst, false
-		}
-	default:
-		return dst, false
-	}
-	dst = append(appendJSONString(append(dst, ','), a.Key), ':')
-	switch kind {
-	case slog.KindString:
-		dst = appendJSONString(dst, shorten(a.Value.String(), limit(a.Key)))
-	case slog.KindInt64:
-		dst = appendInt(dst, a.Value.Int64())
-	case slog.KindUint64:
-		dst = appendUint(dst, a.Value.Uint64())
-	case slog.KindFloat64:
-		dst = appendFloat(dst, a.Value.Float64())
-	case slog.KindBool:
-		if a.Value.Bool() {
-			return append(dst, "true"...), true
-		}
-		dst = append(dst, "false"...)
-	case slog.KindTime:
-		dst = append(a.Value.Time().UTC().AppendFormat(append(dst, '"'), time.RFC3339Nano), '"')
-	default:
-		dst = appendTexts(dst, list)
-	}
-	return dst, true
+// jsonFacts appends what a body tells to a line. It implements [event.Facts].
+type jsonFacts struct {
+	line   []byte
+	ofConn bool // the line says of which connection it is
+	other  bool // there was a value that is not for us
 }
 
-// appendTexts writes a list of strings, not longer than is good.
-func appendTexts(dst []byte, list []string) []byte {
-	dst = append(dst, '[')
-	for i, s := range list[:min(len(list), maxTexts)] {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendJSONString(dst, shorten(s, maxText))
+// key begins a fact; ok is false where the line says it already, for no key stands
+// twice.
+func (f *jsonFacts) key(key string) (line []byte, ok bool) {
+	if f.ofConn && isConnKey(key) {
+		return nil, false
 	}
-	if len(list) > maxTexts {
-		dst = appendJSONString(append(dst, ','), more(list))
-	}
-	return append(dst, ']')
+	return append(append(append(f.line, ',', '"'), key...), '"', ':'), true
 }
+
+func (f *jsonFacts) Text(key, value string) {
+	if line, ok := f.key(key); ok {
+		f.line = appendJSONString(line, shorten(value, limit(key)))
+	}
+}
+
+func (f *jsonFacts) Texts(key string, values []string) {
+	if line, ok := f.key(key); ok {
+		f.line = appendTexts(line, values)
+	}
+}
+
+func (f *jsonFacts) Int(key string, n int64) {
+	if line, ok := f.key(key); ok {
+		f.line = appendInt(line, n)
+	}
+}
+
+func (f *jsonFacts) Bool(key string, v bool) {
+	if line, ok := f.key(key); ok {
+		f.line = appendBool(line, v)
+	}
+}
+
+func (f *jsonFacts) Time(key string, at time.Time) {
+	if line, ok := f.key(key); ok {
+		f.line = append(at.UTC().AppendFormat(append(line, '"'), time.RFC3339Nano), '"')
+	}
+}
+
+func (f *jsonFacts) Milliseconds(key string, d time.Duration) {
+	if line, ok := f.key(key); ok {
+		f.line = appendMilliseconds(line, d)
+	}
+}
+
+func (f *jsonFacts) Address(key string, a netip.AddrPort) {
+	if line, ok := f.key(key); ok {
+		f.line = appendJSONAddrPort(line, a)
+	}
+}
+
+func (f *jsonFacts) Passages(key string, passed []event.Passage) {
+	if line, ok := f.key(key); ok {
+		f.line = appendPassages(line, passed)
+	}
+}
+
+func (f *jsonFacts) Any(string, any) { f.other = true }

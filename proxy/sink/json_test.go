@@ -3,8 +3,8 @@ package sink
 import (
 	"bytes"
 	"encoding/json"
-	"log/slog"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +17,12 @@ import (
 
 // byZap returns what zap's encoder makes of e.
 func byZap(e event.Event) string {
-	return string(newZapEncoder().encode(nil, e, event.Info, e.Body.AppendAttrs(nil)))
+	return string(newZapEncoder().encode(nil, e, event.Info))
 }
 
 // byHand returns what is appended by hand; ok is false where that is left to zap.
 func byHand(e event.Event) (line string, ok bool) {
-	j := newJSONEncoder()
-	j.attrs = e.Body.AppendAttrs(nil)
-	b, ok := j.line(nil, &e, event.Info)
+	b, ok := newJSONEncoder().line(nil, &e, event.Info)
 	return string(b), ok
 }
 
@@ -45,33 +43,44 @@ func TestLinesAreTheSameByHandAndByZap(t *testing.T) {
 }
 
 func TestPlainValuesAreTheSameByHandAndByZap(t *testing.T) {
-	var attrs []slog.Attr
-	for _, f := range []float64{0, math.Copysign(0, -1), 1, -1, 0.5, 0.001, -0.001, 0.0004, 0.1 + 0.2, 3.25, 12.34, 12.345, 12.3456, 1e15, 1e20, 1e-7, 123456789012.345,
-		1e12 - 0.001, 1e12, 1e12 + 0.001, 9007199254740993, math.MaxFloat64, math.SmallestNonzeroFloat64, math.NaN(), math.Inf(1), math.Inf(-1)} {
-		attrs = append(attrs, slog.Float64("k", f))
-	}
-	for _, n := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
-		attrs = append(attrs, slog.Int64("k", n), slog.Uint64("k", uint64(n)))
+	var tell []func(event.Facts)
+	for _, n := range []int64{0, 1, -1, 9, 10, 99, 100, math.MaxInt64, math.MinInt64} {
+		tell = append(tell, func(f event.Facts) { f.Int("k", n) })
 	}
 	for _, at := range []time.Time{started, {}, started.In(time.FixedZone("", -7200)), time.Date(12026, 1, 1, 0, 0, 0, 1, time.UTC)} {
-		attrs = append(attrs, slog.Time("k", at))
+		tell = append(tell, func(f event.Facts) { f.Time("k", at) })
+	}
+	for _, d := range durations {
+		tell = append(tell, func(f event.Facts) { f.Milliseconds("k_ms", d) },
+			func(f event.Facts) {
+				f.Passages("k", []event.Passage{{State: "CLOSE-WAIT", After: d}, {State: `"\u202e`, After: d}})
+			})
 	}
 	for _, list := range [][]string{nil, {}, {""}, {"a", `"b"`, "\u202e"}, make([]string, maxTexts), make([]string, maxTexts+1)} {
-		attrs = append(attrs, slog.Any("k", list))
+		tell = append(tell, func(f event.Facts) { f.Texts("k", list) })
 	}
-	attrs = append(attrs, slog.Bool("k", true), slog.Bool("k", false), slog.String("stack", strings.Repeat("x", maxText+1)),
-		slog.String(`a"key`, "v"), slog.String("cl\u202eé", "v"))
-	for _, a := range attrs {
-		e := saying(a)
+	for _, a := range []netip.AddrPort{{}, netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("[::ffff:1.2.3.4]:1"),
+		netip.MustParseAddrPort("[fe80::1%eth0]:65535"), netip.AddrPortFrom(netip.MustParseAddr("fe80::1").WithZone(`"`), 1)} {
+		tell = append(tell, func(f event.Facts) { f.Address("k", a) })
+	}
+	tell = append(tell, func(f event.Facts) { f.Bool("k", true) }, func(f event.Facts) { f.Bool("k", false) },
+		func(f event.Facts) { f.Text("stack", strings.Repeat("x", maxText+1)) }, func(f event.Facts) { f.Passages("k", nil) })
+	for _, tell := range tell {
+		e := saying(tell)
 		line, ok := byHand(e)
 		if want := byZap(e); !ok || line != want {
-			t.Errorf("%v: got %v %.200q, want %.200q", a, ok, line, want)
+			t.Errorf("got %v %.200q, want %.200q", ok, line, want)
 		}
 	}
 }
 
+// durations are those where something changes in how they are written.
+var durations = []time.Duration{0, 1, 499, 500, 501, 999, 1000, -1, -499, -500, -501, 1500, 999_499, 999_500, time.Millisecond, 10 * time.Millisecond,
+	1_234_567, -1_234_567, time.Second - time.Microsecond, time.Second - 500, time.Second, time.Minute, 1000 * time.Hour, -4 * time.Millisecond,
+	maxThousandths*time.Microsecond - time.Microsecond, maxThousandths * time.Microsecond, 1<<63 - 1, -1 << 63}
+
 func TestTimesSinceAcceptAreTheSameByHandAndByZap(t *testing.T) {
-	for _, d := range []time.Duration{0, 1, 499, 500, 501, 999, -1, -499, -500, -501, 1500, 1_234_567, -1_234_567, time.Second, 1000 * time.Hour, -4 * time.Millisecond, 1<<63 - 1, -1 << 63} {
+	for _, d := range durations {
 		e := event.Event{Conn: conn, Seq: 7, Time: started.Add(d), Body: event.Finished{}}
 		if line, ok := byHand(e); !ok || line != byZap(e) {
 			t.Errorf("%d ns: got %s, want %s", d, line, byZap(e))
@@ -94,7 +103,10 @@ func TestLinesOfSeveralConnectionsMayAlternate(t *testing.T) {
 // What zap writes on behalf of the other encoder stands behind what is there.
 func TestLineLeftToZapIsAppended(t *testing.T) {
 	dst := []byte("before\n")
-	e := saying(slog.Int("n", 1), slog.Group("g", slog.Int("a", 1)))
+	e := saying(func(f event.Facts) {
+		f.Int("n", 1)
+		f.Any("g", map[string]int{"a": 1})
+	})
 	got := string(newJSONEncoder().encode(dst, e, event.Info))
 	if want := "before\n" + byZap(e); got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -125,7 +137,7 @@ func FuzzJSONString(f *testing.F) {
 		if err := json.Unmarshal(got, &back); err != nil || back != replaceEach(s) {
 			t.Errorf("%q became %s, which is %q (%v)", s, got, back, err)
 		}
-		e := saying(slog.String(s, s))
+		e := saying(func(f event.Facts) { f.Text("k", s) })
 		if line, ok := byHand(e); !ok || line != byZap(e) {
 			t.Errorf("by hand %q, by zap %q", line, byZap(e))
 		}
@@ -144,15 +156,17 @@ func replaceEach(s string) string {
 	return out.String()
 }
 
-func FuzzFloat(f *testing.F) {
-	f.Add(3.25)
-	f.Add(1e12)
-	f.Fuzz(func(t *testing.T, v float64) {
-		for _, v := range []float64{v, math.Round(v*1000) / 1000} {
-			e := saying(slog.Float64("k", v))
-			if line, ok := byHand(e); !ok || line != byZap(e) {
-				t.Errorf("by hand %q, by zap %q", line, byZap(e))
-			}
+func FuzzMilliseconds(f *testing.F) {
+	for _, d := range durations {
+		f.Add(int64(d))
+	}
+	f.Fuzz(func(t *testing.T, ns int64) {
+		e := saying(func(f event.Facts) {
+			f.Milliseconds("k_ms", time.Duration(ns))
+			f.Passages("k", []event.Passage{{After: time.Duration(ns)}})
+		})
+		if line, ok := byHand(e); !ok || line != byZap(e) {
+			t.Errorf("by hand %q, by zap %q", line, byZap(e))
 		}
 	})
 }

@@ -2,12 +2,13 @@ package sink
 
 import (
 	"fmt"
-	"math"
+	"net/netip"
 	"strconv"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/terminal"
 )
 
@@ -35,12 +36,17 @@ func more(list []string) string { return fmt.Sprintf("… %d more", len(list)-ma
 // Section 7, asks for, DEL, C1 controls and invisible characters. A byte that is
 // not UTF-8 becomes the replacement character.
 func appendJSONString(dst []byte, s string) []byte {
+	return append(appendJSONText(append(dst, '"'), s), '"')
+}
+
+// appendJSONText appends what stands between the quotes.
+func appendJSONText(dst []byte, s string) []byte {
 	done := plainPrefix(s)
-	dst = append(append(dst, '"'), s[:done]...)
+	dst = append(dst, s[:done]...)
 	if done < len(s) {
 		dst = appendJSONEscaped(dst, s[done:])
 	}
-	return append(dst, '"')
+	return dst
 }
 
 // plainPrefix returns how many bytes at the beginning of s, nearly always all,
@@ -80,7 +86,7 @@ func allPlain(w uint64) bool {
 	return (w|(w+ones)|(w-' '*ones)|(quote-ones)&^quote|(backslash-ones)&^backslash)&tops == 0
 }
 
-// appendJSONEscaped appends what stands between the quotes.
+// appendJSONEscaped is appendJSONText, byte by byte.
 func appendJSONEscaped(dst []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -135,30 +141,13 @@ func appendUint(dst []byte, v uint64) []byte { return strconv.AppendUint(dst, v,
 // decimal of 15 digits, and no shorter one is the same double.
 const maxThousandths = 1e15
 
-// appendFloat appends f in the fewest digits that tell it from its neighbours.
-// Most are numbers of milliseconds, exact to the microsecond.
-func appendFloat(dst []byte, f float64) []byte {
-	if n := math.RoundToEven(f * 1000); math.Abs(n) < maxThousandths && n/1000 == f && (n != 0 || !math.Signbit(f)) {
-		return appendThousandths(dst, int64(n))
-	}
-	switch {
-	case math.IsNaN(f):
-		return append(dst, `"NaN"`...)
-	case math.IsInf(f, 1):
-		return append(dst, `"+Inf"`...)
-	case math.IsInf(f, -1):
-		return append(dst, `"-Inf"`...)
-	}
-	return strconv.AppendFloat(dst, f, 'f', -1, 64)
-}
-
-// appendMicroseconds appends d in milliseconds, exact to the microsecond.
-func appendMicroseconds(dst []byte, d time.Duration) []byte {
+// appendMilliseconds appends d in milliseconds, exact to the microsecond.
+func appendMilliseconds(dst []byte, d time.Duration) []byte {
 	d = d.Round(time.Microsecond)
 	if d.Abs() < maxThousandths*time.Microsecond {
 		return appendThousandths(dst, int64(d/time.Microsecond))
 	}
-	return appendFloat(dst, float64(d)/float64(time.Millisecond))
+	return strconv.AppendFloat(dst, milliseconds(d), 'f', -1, 64)
 }
 
 // appendThousandths appends n/1000 without zeros at its end.
@@ -179,4 +168,68 @@ func appendThousandths(dst []byte, n int64) []byte {
 		dst = append(dst, byte('0'+rest%10))
 	}
 	return dst
+}
+
+func appendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, "true"...)
+	}
+	return append(dst, "false"...)
+}
+
+// appendTexts appends a list of strings, not longer than is good.
+func appendTexts(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list[:min(len(list), maxTexts)] {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendJSONString(dst, shorten(s, maxText))
+	}
+	if len(list) > maxTexts {
+		dst = appendJSONString(append(dst, ','), more(list))
+	}
+	return append(dst, ']')
+}
+
+// appendPassages appends the list of what [event.Passage.String] returns.
+func appendPassages(dst []byte, passed []event.Passage) []byte {
+	dst = append(dst, '[')
+	for i := range passed {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendJSONText(append(dst, '"'), passed[i].State)
+		dst = append(appendElapsed(append(dst, " +"...), passed[i].After), '"')
+	}
+	return append(dst, ']')
+}
+
+// appendElapsed appends what [time.Duration.String] returns of d, which is rounded
+// to microseconds.
+func appendElapsed(dst []byte, d time.Duration) []byte {
+	d = d.Round(time.Microsecond)
+	switch {
+	case d > 0 && d < time.Millisecond:
+		return append(appendInt(dst, d.Microseconds()), "µs"...)
+	case d > 0 && d < time.Second:
+		return append(appendThousandths(dst, d.Microseconds()), "ms"...)
+	}
+	return append(dst, d.String()...)
+}
+
+// appendJSONAddr appends an address as a JSON string. The zone of an IPv6 address
+// may hold anything.
+func appendJSONAddr(dst []byte, a netip.Addr) []byte {
+	if a.Zone() != "" {
+		return appendJSONString(dst, a.String())
+	}
+	return append(a.AppendTo(append(dst, '"')), '"')
+}
+
+func appendJSONAddrPort(dst []byte, a netip.AddrPort) []byte {
+	if a.Addr().Zone() != "" || !a.IsValid() {
+		return appendJSONString(dst, a.String())
+	}
+	return append(a.AppendTo(append(dst, '"')), '"')
 }

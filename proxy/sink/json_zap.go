@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"log/slog"
 	"time"
 	"unicode/utf8"
 
@@ -21,12 +20,10 @@ type zapEncoder struct {
 	field []zapcore.Field // the line, inlined
 
 	event event.Event // the one being written
-	attrs []slog.Attr // and its facts
 	level event.Level
 	time  timestamp
 
 	scratch []byte
-	list    texts
 }
 
 func newZapEncoder() *zapEncoder {
@@ -38,13 +35,13 @@ func newZapEncoder() *zapEncoder {
 	return z
 }
 
-// encode appends e as one line. attrs are its facts.
-func (z *zapEncoder) encode(dst []byte, e event.Event, level event.Level, attrs []slog.Attr) []byte {
-	z.event, z.level, z.attrs = e, level, attrs
+// encode appends e as one line.
+func (z *zapEncoder) encode(dst []byte, e event.Event, level event.Level) []byte {
+	z.event, z.level = e, level
 	line, _ := z.zap.EncodeEntry(zapcore.Entry{}, z.field) // zap's JSON encoder has no errors of its own
 	dst = appendSafeJSON(dst, line.Bytes())
 	line.Free()
-	z.event, z.attrs = event.Event{}, nil
+	z.event = event.Event{}
 	return dst
 }
 
@@ -58,12 +55,7 @@ func (z *zapEncoder) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if e.Conn != nil {
 		z.addConn(enc, e)
 	}
-	for _, a := range z.attrs {
-		if e.Conn != nil && isConnKey(a.Key) {
-			continue // said already; no key stands twice
-		}
-		z.addAttr(enc, a)
-	}
+	e.Body.Tell(zapFacts{enc, e.Conn != nil})
 	return nil
 }
 

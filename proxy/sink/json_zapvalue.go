@@ -2,75 +2,76 @@ package sink
 
 import (
 	"fmt"
-	"log/slog"
-	"strings"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"mtlsproxy/proxy/event"
 )
 
-// addAttr writes one fact.
-func (z *zapEncoder) addAttr(enc zapcore.ObjectEncoder, a slog.Attr) {
-	v := a.Value
-	if v.Kind() == slog.KindLogValuer {
-		v = v.Resolve()
-	}
-	switch v.Kind() {
-	case slog.KindString:
-		enc.AddString(a.Key, shorten(v.String(), limit(a.Key)))
-	case slog.KindInt64:
-		enc.AddInt64(a.Key, v.Int64())
-	case slog.KindUint64:
-		enc.AddUint64(a.Key, v.Uint64())
-	case slog.KindFloat64:
-		enc.AddFloat64(a.Key, v.Float64())
-	case slog.KindBool:
-		enc.AddBool(a.Key, v.Bool())
-	case slog.KindTime:
-		z.scratch = v.Time().UTC().AppendFormat(z.scratch[:0], time.RFC3339Nano)
-		enc.AddByteString(a.Key, z.scratch)
-	case slog.KindDuration:
-		enc.AddFloat64(inMilliseconds(a.Key), milliseconds(v.Duration()))
-	case slog.KindGroup:
-		z.addGroup(enc, a.Key, v.Group())
-	default:
-		z.addAny(enc, a.Key, v.Any())
+// zapFacts adds what a body tells to an object of zap's. It implements
+// [event.Facts].
+type zapFacts struct {
+	enc    zapcore.ObjectEncoder
+	ofConn bool // the line says of which connection it is
+}
+
+// said reports whether the line says it already; no key stands twice.
+func (f zapFacts) said(key string) bool { return f.ofConn && isConnKey(key) }
+
+func (f zapFacts) Text(key, value string) {
+	if !f.said(key) {
+		f.enc.AddString(key, shorten(value, limit(key)))
 	}
 }
 
-// addGroup writes a nested object, or, as slog has it, a group without a name
-// as if its members stood alone and one without members not at all.
-func (z *zapEncoder) addGroup(enc zapcore.ObjectEncoder, key string, members []slog.Attr) {
-	if len(members) == 0 {
-		return
+func (f zapFacts) Texts(key string, values []string) {
+	if !f.said(key) {
+		_ = f.enc.AddArray(key, texts(values)) // texts has no errors
 	}
-	add := func(enc zapcore.ObjectEncoder) error {
-		for _, a := range members {
-			z.addAttr(enc, a)
-		}
-		return nil
-	}
-	if key == "" {
-		_ = add(enc)
-		return
-	}
-	_ = enc.AddObject(key, zapcore.ObjectMarshalerFunc(add)) // add has no errors
 }
 
-// addAny writes what has no kind of its own. What JSON cannot express is written
-// as fmt would print it.
-func (z *zapEncoder) addAny(enc zapcore.ObjectEncoder, key string, value any) {
-	switch v := value.(type) {
-	case []string:
-		z.list = v
-		_ = enc.AddArray(key, &z.list) // texts has no errors
-		z.list = nil
-	case error:
-		enc.AddString(key, shorten(v.Error(), maxText))
-	default:
-		if err := enc.AddReflected(key, value); err != nil {
-			enc.AddString(key, shorten(fmt.Sprint(value), maxText))
-		}
+func (f zapFacts) Int(key string, n int64) {
+	if !f.said(key) {
+		f.enc.AddInt64(key, n)
+	}
+}
+
+func (f zapFacts) Bool(key string, v bool) {
+	if !f.said(key) {
+		f.enc.AddBool(key, v)
+	}
+}
+
+func (f zapFacts) Time(key string, at time.Time) {
+	f.Text(key, at.UTC().Format(time.RFC3339Nano))
+}
+
+func (f zapFacts) Milliseconds(key string, d time.Duration) {
+	if !f.said(key) {
+		f.enc.AddFloat64(key, milliseconds(d))
+	}
+}
+
+func (f zapFacts) Address(key string, a netip.AddrPort) { f.Text(key, a.String()) }
+
+func (f zapFacts) Passages(key string, passed []event.Passage) {
+	list := make([]string, len(passed))
+	for i, p := range passed {
+		list[i] = p.String()
+	}
+	f.Texts(key, list)
+}
+
+// Any writes a value with a structure of its own. What JSON cannot express is
+// written as fmt would print it.
+func (f zapFacts) Any(key string, value any) {
+	if f.said(key) {
+		return
+	}
+	if err := f.enc.AddReflected(key, value); err != nil {
+		f.Text(key, fmt.Sprint(value))
 	}
 }
 
@@ -78,21 +79,12 @@ func (z *zapEncoder) addAny(enc zapcore.ObjectEncoder, key string, value any) {
 type texts []string
 
 // MarshalLogArray implements [zapcore.ArrayMarshaler].
-func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	list := *t
-	for _, s := range list[:min(len(list), maxTexts)] {
+func (t texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	for _, s := range t[:min(len(t), maxTexts)] {
 		enc.AppendString(shorten(s, maxText))
 	}
-	if len(list) > maxTexts {
-		enc.AppendString(more(list))
+	if len(t) > maxTexts {
+		enc.AppendString(more(t))
 	}
 	return nil
-}
-
-// inMilliseconds gives key the unit its value will have.
-func inMilliseconds(key string) string {
-	if strings.HasSuffix(key, "_ms") {
-		return key
-	}
-	return key + "_ms"
 }

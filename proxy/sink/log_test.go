@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -16,16 +16,18 @@ import (
 // said is a body that says whatever a test wants.
 type said struct {
 	level event.Level
-	attrs []slog.Attr
+	tell  func(event.Facts)
 }
 
-func (said) Name() string                              { return "test.said" }
-func (s said) Level() event.Level                      { return s.level }
-func (s said) AppendAttrs(dst []slog.Attr) []slog.Attr { return append(dst, s.attrs...) }
+func (said) Name() string         { return "test.said" }
+func (s said) Level() event.Level { return s.level }
+func (s said) Tell(f event.Facts) { s.tell(f) }
 
-func saying(attrs ...slog.Attr) event.Event {
-	return event.Event{Time: started, Body: said{level: event.Info, attrs: attrs}}
+func saying(tell func(event.Facts)) event.Event {
+	return event.Event{Time: started, Body: said{level: event.Info, tell: tell}}
 }
+
+func counting(n int64) event.Event { return saying(func(f event.Facts) { f.Int("n", n) }) }
 
 // keysInOrder returns the top-level keys of a JSON object as they stand, and
 // fails where one stands twice.
@@ -65,8 +67,8 @@ func TestJSONKeysComeInTheOrderOfMeaning(t *testing.T) {
 		if e.Conn != nil {
 			want = append(want, "conn", "seq", "listener", "client.address", "client.port", "t_ms")
 		}
-		for _, a := range e.Body.AppendAttrs(nil) {
-			want = append(want, a.Key)
+		for _, fact := range event.FactsOf(e.Body) {
+			want = append(want, fact.Key)
 		}
 		if got := keysInOrder(t, line); strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%s: keys\n%v, want\n%v", e.Body.Name(), got, want)
@@ -95,30 +97,27 @@ func TestValuesInJSON(t *testing.T) {
 	many := make([]string, maxTexts+3)
 	for _, c := range []struct {
 		name string
-		attr slog.Attr
+		tell func(f event.Facts)
 		want string
 	}{
-		{"string", slog.String("k", `a "b"`), `"k":"a \"b\""`},
-		{"int", slog.Int("k", -7), `"k":-7`},
-		{"uint", slog.Uint64("k", 1<<63), `"k":9223372036854775808`},
-		{"float", slog.Float64("k", 3.25), `"k":3.25`},
-		{"bool", slog.Bool("k", true), `"k":true`},
-		{"time in UTC", slog.Time("k", started.In(time.FixedZone("", 7200))), `"k":"2026-11-22T10:43:16.214Z"`},
-		{"duration in milliseconds", slog.Duration("k", 1500*time.Microsecond), `"k_ms":1.5`},
-		{"duration whose key has the unit", slog.Duration("k_ms", time.Second), `"k_ms":1000`},
-		{"list", slog.Any("k", []string{"a", "b"}), `"k":["a","b"]`},
-		{"empty list", slog.Any("k", []string(nil)), `"k":[]`},
-		{"group", slog.Group("k", slog.Int("a", 1), slog.Group("b", slog.Bool("c", false))), `"k":{"a":1,"b":{"c":false}}`},
-		{"group without a name", slog.Group("", slog.Int("a", 1)), `"a":1`},
-		{"group without members", slog.Group("k"), ``},
-		{"error", slog.Any("k", io.ErrUnexpectedEOF), `"k":"unexpected EOF"`},
-		{"struct", slog.Any("k", event.ListenerReady{Name: "m"}), `"k":{"name":"m","address":"","upstream":"","client_auth":""}`},
-		{"what JSON cannot express", slog.Any("k", func() {}), `"k":"0x`},
-		{"very long string", slog.String("k", strings.Repeat("é", 1<<20)), `"k":"` + strings.Repeat("é", maxText/2) + `…"`},
-		{"very long list", slog.Any("k", many), strings.Repeat(`"",`, maxTexts) + `"… 3 more"]`},
+		{"text", func(f event.Facts) { f.Text("k", `a "b"`) }, `"k":"a \"b\""`},
+		{"int", func(f event.Facts) { f.Int("k", -7) }, `"k":-7`},
+		{"bool", func(f event.Facts) { f.Bool("k", true) }, `"k":true`},
+		{"time in UTC", func(f event.Facts) { f.Time("k", started.In(time.FixedZone("", 7200))) }, `"k":"2026-11-22T10:43:16.214Z"`},
+		{"duration to the microsecond", func(f event.Facts) { f.Milliseconds("k_ms", 1234567) }, `"k_ms":1.235`},
+		{"list", func(f event.Facts) { f.Texts("k", []string{"a", "b"}) }, `"k":["a","b"]`},
+		{"empty list", func(f event.Facts) { f.Texts("k", nil) }, `"k":[]`},
+		{"address", func(f event.Facts) { f.Address("k", netip.MustParseAddrPort("[::1]:80")) }, `"k":"[::1]:80"`},
+		{"passages", func(f event.Facts) {
+			f.Passages("k", []event.Passage{{State: "TIME-WAIT", After: 26825 * time.Microsecond}})
+		}, `"k":["TIME-WAIT +26.825ms"]`},
+		{"struct", func(f event.Facts) { f.Any("k", event.ListenerReady{Name: "m"}) }, `"k":{"name":"m","address":"","upstream":"","client_auth":""}`},
+		{"what JSON cannot express", func(f event.Facts) { f.Any("k", func() {}) }, `"k":"0x`},
+		{"very long text", func(f event.Facts) { f.Text("k", strings.Repeat("é", 1<<20)) }, `"k":"` + strings.Repeat("é", maxText/2) + `…"`},
+		{"very long list", func(f event.Facts) { f.Texts("k", many) }, strings.Repeat(`"",`, maxTexts) + `"… 3 more"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := written(LogOptions{}, saying(c.attr))
+			got := written(LogOptions{}, saying(c.tell))
 			var v any
 			if err := json.Unmarshal([]byte(got), &v); err != nil {
 				t.Errorf("%v in %s", err, got)
@@ -208,11 +207,11 @@ func TestLevelChangesWhileEventsCome(t *testing.T) {
 // broken is a body that panics.
 type broken struct{ said }
 
-func (broken) AppendAttrs([]slog.Attr) []slog.Attr { panic("a fault of ours") }
+func (broken) Tell(event.Facts) { panic("a fault of ours") }
 
 func TestAFaultyEventCostsOneLine(t *testing.T) {
 	for _, f := range []Format{JSON, Console} {
-		log := written(LogOptions{Format: f}, saying(slog.Int("n", 1)), event.Event{Conn: conn, Body: broken{}}, event.Event{}, saying(slog.Int("n", 2)))
+		log := written(LogOptions{Format: f}, counting(1), event.Event{Conn: conn, Body: broken{}}, event.Event{}, counting(2))
 		if !strings.Contains(log, "sink.broken") || !strings.Contains(log, "a fault of ours") {
 			t.Errorf("the fault is not told of:\n%s", log)
 		}

@@ -20,10 +20,10 @@ func (t *timestamp) append(dst []byte, when time.Time) []byte {
 		t.second = second
 	}
 	dst = append(append(dst, t.text...), '.')
-	fraction, unit := when.Nanosecond(), 100_000_000
-	for range t.digits {
-		dst = append(dst, byte('0'+fraction/unit%10))
-		unit /= 10
+	var fraction [9]byte
+	for i, n := len(fraction)-1, when.Nanosecond(); i >= 0; i-- {
+		fraction[i] = byte('0' + n%10)
+		n /= 10
 	}
-	return append(dst, t.suffix...)
+	return append(append(dst, fraction[:t.digits]...), t.suffix...)
 }
