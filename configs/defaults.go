@@ -105,6 +105,23 @@ func Default() *Config {
 	return l.Config
 }
 
+// defaultUpstream returns an upstream of which nothing is set.
+func defaultUpstream() (u Upstream) {
+	fill(lookup("upstreams.*"), reflect.ValueOf(&u).Elem())
+	return u
+}
+
+// fill sets the values of a section to their defaults. It holds no maps.
+func fill(f *field, v reflect.Value) {
+	for _, c := range f.children {
+		if c.kind == section {
+			fill(c, v.Field(c.index))
+		} else {
+			v.Field(c.index).Set(reflect.ValueOf(defaults()[c.path]))
+		}
+	}
+}
+
 // valuesOf flattens a configuration: the path of each key to its value.
 func valuesOf(c *Config, entries func(string) []string) map[string]any {
 	values := make(map[string]any)

@@ -173,8 +173,10 @@ func TestShortFlagsAreACompleteConfiguration(t *testing.T) {
 		t.Errorf("got %+v", ln)
 	}
 	name, up := l.Config.UpstreamFor(ln)
-	if name != "127.0.0.1:80" || !slices.Equal(up.Address, []string{"127.0.0.1:80"}) || up.DialTimeout != 5*time.Second {
-		t.Errorf("UpstreamFor = %q, %+v", name, up)
+	want := Default().Upstreams["app"]
+	want.Address = []string{"127.0.0.1:80"}
+	if diff := cmp.Diff(want, up); diff != "" || name != "127.0.0.1:80" {
+		t.Errorf("UpstreamFor gives %q and, apart from the defaults:\n%s", name, diff)
 	}
 	if len(l.Warnings) > 0 {
 		t.Errorf("warnings: %v", l.Warnings)

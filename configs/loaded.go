@@ -144,7 +144,7 @@ func (c *Config) UpstreamFor(ln Listener) (name string, u Upstream) {
 	if u, ok := c.Upstreams[ln.Upstream]; ok {
 		return ln.Upstream, u
 	}
-	u = Default().Upstreams["app"]
+	u = defaultUpstream()
 	u.Address = []string{ln.Upstream}
 	return ln.Upstream, u
 }
