@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -60,14 +59,7 @@ func (r *Rules) Fingerprint() [sha256.Size]byte {
 	if r == nil {
 		return [sha256.Size]byte{}
 	}
-	text, err := json.Marshal(struct {
-		Default Action
-		Rules   []Rule
-	}{r.fallback, r.source})
-	if err != nil {
-		panic("policy: internal error: " + err.Error())
-	}
-	return sha256.Sum256(text)
+	return sha256.Sum256(fmt.Appendf(nil, "%q %#v", r.fallback, r.source))
 }
 
 func (r *rule) applies(now time.Time) bool {

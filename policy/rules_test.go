@@ -447,7 +447,9 @@ func TestFingerprintOfRules(t *testing.T) {
 	if got := compile(t, Deny, a, b).Fingerprint(); got != same {
 		t.Error("equal rules differ")
 	}
-	for _, other := range []*Rules{compile(t, Deny, b, a), compile(t, Allow, a, b), compile(t, Deny, a), nil} {
+	ending := b
+	ending.NotAfter = time.Unix(2e9, 0)
+	for _, other := range []*Rules{compile(t, Deny, b, a), compile(t, Allow, a, b), compile(t, Deny, a), compile(t, Deny, a, ending), nil} {
 		if other.Fingerprint() == same {
 			t.Errorf("other rules have the same fingerprint: %v", other)
 		}
