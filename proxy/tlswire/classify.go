@@ -105,9 +105,7 @@ var binaryOpenings = []struct {
 	need     int
 	fits     func(b []byte) bool
 }{
-	{ProtocolTLS, 2, func(b []byte) bool {
-		return b[0] >= byte(ChangeCipherSpecRecord) && b[0] <= byte(HeartbeatRecord) && at(b, 1, 3)
-	}},
+	{ProtocolTLS, 2, isTLS},
 	{ProtocolRDP, 6, func(b []byte) bool {
 		return b[0] == 3 && at(b, 1, 0) && at(b, 2, 0) && at(b, 5, 0xe0)
 	}},
@@ -128,14 +126,23 @@ var binaryOpenings = []struct {
 	}},
 }
 
+// isTLS reports whether b may begin a record of TLS or SSL 3.0: RFC 8446, Section
+// 5.1.
+func isTLS(b []byte) bool {
+	return b[0] >= byte(ChangeCipherSpecRecord) && b[0] <= byte(HeartbeatRecord) && at(b, 1, 3)
+}
+
 // at reports whether b has c at i, or is too short to tell.
 func at(b []byte, i int, c byte) bool { return len(b) <= i || b[i] == c }
 
 // Classify says what the first bytes of a connection, of either direction,
 // look like. It never needs more than 16 bytes and allocates nothing.
 func Classify(b []byte) Classification {
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
 		return Classification{More: true}
+	case len(b) >= 2 && isTLS(b):
+		return Classification{Protocol: ProtocolTLS} // as nearly all are; no opening is like it
 	}
 	var likely Classification
 	for i := range openings {

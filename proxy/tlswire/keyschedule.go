@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/subtle"
 	"hash"
 	"strings"
 )
@@ -31,6 +32,12 @@ func expandLabel(h crypto.Hash, out, secret []byte, label string) {
 	copy(out, sum[:h.Size()])
 }
 
+// The pads of HMAC, RFC 2104, Section 2.
+var (
+	innerPad = strings.Repeat("\x36", sha512.BlockSize)
+	outerPad = strings.Repeat("\x5c", sha512.BlockSize)
+)
+
 // hmacSum is HMAC with SHA-256 or SHA-384 of a short message under a key no
 // longer than a block: RFC 2104.
 func hmacSum(h crypto.Hash, key, message []byte) (sum [sha512.Size384]byte) {
@@ -39,24 +46,18 @@ func hmacSum(h crypto.Hash, key, message []byte) (sum [sha512.Size384]byte) {
 	if h == crypto.SHA384 {
 		block = sha512.BlockSize
 	}
-	digest := func(pad byte, rest []byte) {
-		for i := range block {
-			buf[i] = pad
-		}
-		for i, c := range key {
-			buf[i] ^= c
-		}
-		input := append(buf[:block], rest...)
+	digest := func(pad string, rest []byte) {
+		input := append(append(buf[:0], pad[:block]...), rest...)
+		subtle.XORBytes(input, input[:len(key)], key)
 		if h == crypto.SHA384 {
 			sum = sha512.Sum384(input)
 		} else {
-			s := sha256.Sum256(input)
-			copy(sum[:], s[:])
+			*(*[sha256.Size]byte)(sum[:]) = sha256.Sum256(input)
 		}
 	}
-	digest(0x36, message)
+	digest(innerPad, message)
 	inner := sum
-	digest(0x5c, inner[:h.Size()])
+	digest(outerPad, inner[:h.Size()])
 	clear(buf[:])
 	return sum
 }

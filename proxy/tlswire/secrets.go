@@ -2,6 +2,7 @@ package tlswire
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -106,26 +107,8 @@ func decodeHex(dst, src []byte) bool {
 	if len(src) != 2*len(dst) {
 		return false
 	}
-	for i := range dst {
-		hi, lo := unhex(src[2*i]), unhex(src[2*i+1])
-		if hi|lo > 0xf {
-			return false
-		}
-		dst[i] = hi<<4 | lo
-	}
-	return true
-}
-
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 0xff
+	_, err := hex.Decode(dst, src)
+	return err == nil
 }
 
 // Set stores a copy of secret under l. It returns [ErrUnknownLabel] if l is
