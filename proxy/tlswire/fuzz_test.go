@@ -137,7 +137,7 @@ func FuzzOpener(f *testing.F) {
 			return
 		}
 		s := CipherSuite(suite)
-		tr := &Transcript{context: Context{Version: VersionTLS12, CipherSuite: s}, encryptThenMAC: encryptThenMAC}
+		tr := &Transcript{negotiation: negotiation{context: Context{Version: VersionTLS12, CipherSuite: s}, encryptThenMAC: encryptThenMAC}}
 		var o opener
 		for range 2 {
 			if o.set12(tr, ServerToClient, make([]byte, 48)) || o.set13(s, make([]byte, s.hash().Size())) {

@@ -102,12 +102,17 @@ type Message struct {
 	// Err is a [*StreamError] if Kind is KindMalformed, and says why a record
 	// did not decrypt if Kind is KindOpaque and it should have.
 	Err error
+
+	serverHello *ServerHello // decoded, where the Transcript had to
 }
 
 // Decode returns the decoded Body: a handshake message, [*Alert],
 // [*ChangeCipherSpec] or [*SSLv2ClientHello], as Kind says, and nil for the
 // other kinds. Errors are as for [DecodeHandshake].
 func (m *Message) Decode() (Body, error) {
+	if m.serverHello != nil {
+		return m.serverHello, nil
+	}
 	switch m.Kind {
 	case KindHandshake:
 		return DecodeHandshake(m.Type, m.Body, m.Context)

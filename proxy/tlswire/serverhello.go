@@ -64,7 +64,7 @@ func (h *ServerHello) Has(t ExtensionType) bool { return hasExtension(h.Extensio
 // Decode reads the body of a ServerHello or HelloRetryRequest. Errors are as
 // for [ClientHello.Decode].
 func (h *ServerHello) Decode(body []byte) error {
-	*h = ServerHello{Extensions: h.Extensions[:0]}
+	*h = ServerHello{}
 	d := &decoder{message: "ServerHello", data: body}
 	s := d.span()
 	h.LegacyVersion = Version(s.u16("legacy_version"))

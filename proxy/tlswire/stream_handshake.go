@@ -80,27 +80,29 @@ func (s *Stream) checkKeyChange(rest []byte) {
 func (s *Stream) handshakeMessage(b []byte, from recordInfo, records int) {
 	typ, body := HandshakeType(b[0]), b[handshakeHeaderLen:]
 	s.keyChanged = false
-	phase := s.phase
+	var serverHello *ServerHello
 	switch {
-	case !s.rec.encrypted && phase == phaseClear:
-		s.helloMessage(typ, body)
+	case !s.rec.encrypted && s.phase == phaseClear:
+		serverHello = s.helloMessage(typ, body)
 	case s.rec.encrypted:
 		s.protectedMessage(typ)
 	}
 	m := s.message(KindHandshake, body, from)
-	m.Type, m.Records = typ, records
+	m.Type, m.Records, m.serverHello = typ, records, serverHello
 	m.HelloRetryRequest = typ == TypeServerHello && len(body) >= 34 && [32]byte(body[2:34]) == helloRetryRandom
 	s.send()
 }
 
-// helloMessage follows the messages that negotiate.
-func (s *Stream) helloMessage(typ HandshakeType, body []byte) {
+// helloMessage follows the messages that negotiate. It returns the ServerHello
+// where that is one that can be read.
+func (s *Stream) helloMessage(typ HandshakeType, body []byte) *ServerHello {
 	switch {
 	case typ == TypeClientHello && s.dir == ClientToServer:
 		s.t.clientHelloBody(body)
 	case typ == TypeServerHello && s.dir == ServerToClient:
-		s.t.serverHelloBody(body)
+		return s.t.serverHelloBody(body)
 	}
+	return nil
 }
 
 // protectedMessage follows the messages that change keys.

@@ -12,11 +12,14 @@ type Transcript struct {
 	onRecord func(*Record)
 	record   Record
 
-	// From the ClientHello and ServerHello in clear.
+	negotiation
+}
+
+// negotiation is what the ClientHello and ServerHello in clear said.
+type negotiation struct {
 	context        Context
 	clientRandom   [32]byte
 	serverRandom   [32]byte
-	serverHello    ServerHello
 	negotiated     bool // a ServerHello that is no HelloRetryRequest was seen
 	retried        bool // a HelloRetryRequest was seen
 	encryptThenMAC bool
@@ -34,9 +37,7 @@ func (t *Transcript) Reset() {
 	for i := range t.streams {
 		t.streams[i].reset()
 	}
-	extensions := t.serverHello.Extensions[:0]
-	*t = Transcript{streams: t.streams, onRecord: t.onRecord}
-	t.serverHello.Extensions = extensions
+	t.secrets, t.record, t.negotiation = nil, Record{}, negotiation{}
 }
 
 // SetSecrets tells t where to find secrets. It looks there when it meets the
@@ -83,12 +84,21 @@ func (t *Transcript) clientHelloBody(body []byte) {
 }
 
 // serverHelloBody takes what keys need from a ServerHello in clear and, in
-// TLS 1.3, switches both directions to the handshake keys.
-func (t *Transcript) serverHelloBody(body []byte) {
-	h := &t.serverHello
-	if err := h.Decode(body); err != nil && h.CipherSuite == 0 || t.negotiated {
-		return
+// TLS 1.3, switches both directions to the handshake keys. It returns what it
+// decoded; nil if that met an error.
+func (t *Transcript) serverHelloBody(body []byte) *ServerHello {
+	h := &ServerHello{}
+	err := h.Decode(body)
+	if !t.negotiated && (err == nil || h.CipherSuite != 0) {
+		t.negotiate(h)
 	}
+	if err != nil {
+		return nil
+	}
+	return h
+}
+
+func (t *Transcript) negotiate(h *ServerHello) {
 	if h.HelloRetryRequest {
 		t.retried = true
 		return
