@@ -12,8 +12,9 @@
 // The tap (tap.go) lies under crypto/tls and sees what is on the wire. It records
 // the handshake (recording.go), with the secrets of this one connection
 // (keylog.go), and cuts its time into phases (phases.go). When the handshake is
-// over, well or not, inspect.go reads the recording, viewer.go makes events of it,
-// and both bytes and secrets are forgotten. diagnose.go then finds the true reason
+// over, well or not, inspect.go reads the recording, viewer.go makes events of it
+// (hellos.go and usual.go: what comes again is not decoded again), and both bytes
+// and secrets are forgotten. diagnose.go then finds the true reason
 // of a failure, by what was on the wire before the library's words (texts.go), and
 // sharpen.go says what did not fit; suspicion.go doubts what ended too well.
 //

@@ -25,6 +25,7 @@ type epoch struct {
 	pace   *rate.Limiter
 
 	ownChains [][]event.Certificate // of TLS.Certificates, described once
+	hellos    hellos                // what clients have said
 
 	record      bool              // handshakes are recorded
 	fingerprint [sha256.Size]byte // of all policies and their names: who may pass

@@ -79,17 +79,18 @@ func (v *viewer) tell(m *tlswire.Message) {
 		Direction: direction(m.Direction), Type: m.Name(), Bytes: m.Length, Encrypted: m.Encrypted, Records: m.Records,
 		Padding: m.Padding, First: v.time(m.First),
 	}
+	if m.Kind == tlswire.KindHandshake && m.Type == tlswire.TypeClientHello {
+		v.clientHello(at, m, msg)
+		return
+	}
 	decoded, err := s.face.decode(m)
 	if err != nil {
-		v.misread(m, err)
-		v.emit(at, event.OtherMessage{Message: msg})
+		v.unread(at, m, msg, err)
 		return
 	}
 	switch d := decoded.(type) {
 	case *tlswire.Alert:
 		v.alert(at, m, msg, d)
-	case *tlswire.ClientHello:
-		v.emit(at, v.clientHello(msg, d))
 	case *tlswire.ServerHello:
 		msg.Decoded = d
 		v.wire.chosen = event.TLSState{Version: versionName(uint16(d.Version())), Cipher: d.CipherSuite.String(), Group: keyShareGroup(d)}
@@ -117,6 +118,12 @@ func (v *viewer) tell(m *tlswire.Message) {
 		v.misread(m, m.Err)
 		v.emit(at, event.OtherMessage{Message: msg})
 	}
+}
+
+// unread tells a message that cannot be decoded.
+func (v *viewer) unread(at time.Time, m *tlswire.Message, msg event.Message, err error) {
+	v.misread(m, err)
+	v.emit(at, event.OtherMessage{Message: msg})
 }
 
 // misread keeps the first thing of the client's that could not be read.
@@ -162,45 +169,17 @@ func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *t
 	v.emit(at, told)
 }
 
-func (v *viewer) clientHello(msg event.Message, h *tlswire.ClientHello) event.ClientHello {
-	msg.Decoded = tlswire.Own(h)
-	body := event.ClientHello{
-		Message: msg, ServerName: certs.Printable(h.ServerName), CipherSuites: len(h.CipherSuites), SigAlgs: len(h.SignatureAlgorithms),
-		HelloRetry: v.hellos > 0, ALPN: printables(h.ApplicationProtocols),
+// clientHello tells a ClientHello.
+func (v *viewer) clientHello(at time.Time, m *tlswire.Message, msg event.Message) {
+	told, err := v.session.hellos.read(m.Body, v.session.Inspect.Fingerprints)
+	if err != nil {
+		v.unread(at, m, msg, err)
+		return
 	}
+	msg.Decoded = told.Decoded
+	told.Message, told.HelloRetry = msg, v.hellos > 0
 	v.hellos++
-	body.Versions = make([]string, 0, max(len(h.SupportedVersions), 1))
-	for _, version := range h.SupportedVersions {
-		if name := versionName(uint16(version)); name != "" {
-			body.Versions = append(body.Versions, name)
-		}
-	}
-	if len(h.SupportedVersions) == 0 {
-		body.Versions = append(body.Versions, versionName(uint16(h.LegacyVersion)))
-	}
-	body.Groups = make([]string, 0, len(h.SupportedGroups))
-	for _, g := range h.SupportedGroups {
-		if !g.IsGREASE() {
-			body.Groups = append(body.Groups, g.String())
-		}
-	}
-	body.Extensions = make([]string, len(h.Extensions))
-	for i := range h.Extensions {
-		body.Extensions[i] = h.Extensions[i].Type.String()
-	}
-	if h.EncryptedClientHello != nil {
-		body.ECH = "offered"
-	}
-	switch {
-	case h.PreSharedKey != nil:
-		body.Resumption = "psk"
-	case h.SessionTicketLength > 0:
-		body.Resumption = "ticket"
-	}
-	if v.session.Inspect.Fingerprints {
-		body.JA3, body.JA4 = h.JA3(), h.JA4()
-	}
-	return body
+	v.emit(at, told)
 }
 
 // certificate tells a chain. What crypto/tls has parsed is not parsed again.

@@ -28,7 +28,9 @@ type Message struct {
 	First     time.Time // when its first byte passed
 
 	// Decoded is the message with all its fields, by the RFC's names; nil where
-	// it could not be decoded. It holds no secret, ticket or key share.
+	// it could not be decoded. It holds no secret, ticket or key share, and of a
+	// ClientHello not the random. Messages of other connections that say the same
+	// may share it.
 	Decoded tlswire.Body
 }
 
