@@ -50,7 +50,7 @@ func (s *session) handshake() bool {
 	if s.compute() != nil || !s.deadline(s.handshakeBy()) {
 		return false
 	}
-	growStack(0)
+	growStack(-1)
 	s.tls = tls.Server(s.tap, s.own.base)
 	err := s.tls.Handshake()
 	s.shaking = false

@@ -21,39 +21,40 @@ const (
 )
 
 // estimate returns how many bytes an event with this body keeps from being
-// collected.
+// collected. It runs on the stack of whoever tells the event, where a function that
+// looks into bodies has a place for each kind of them: the large ones are looked
+// into apart.
 func estimate(b event.Body) int64 {
 	const piece = 16 // bytes: what allocations are rounded up to
 	n := entrySize + (int64(reflect.TypeOf(b).Size())+piece-1)&^(piece-1)
+	switch b.(type) {
+	case event.ClientHello, event.ServerHello, event.OtherMessage, event.ClientCertificate, event.Verify,
+		event.HandshakeOK, event.HandshakeFailed, event.HandshakeReported:
+		return n + estimateTLS(b)
+	}
+	return n + estimateOther(b)
+}
+
+// estimateTLS is what bodies that tell of a handshake hold.
+func estimateTLS(b event.Body) (n int64) {
 	switch b := b.(type) {
 	case event.ClientHello:
-		n += int64(termSize*(len(b.Versions)+len(b.Groups)+len(b.Extensions)) + nameSize*(len(b.ALPN)+3))
+		n = int64(termSize*(len(b.Versions)+len(b.Groups)+len(b.Extensions)) + nameSize*(len(b.ALPN)+3))
 		n += estimateMessage(&b.Message)
 	case event.ServerHello:
-		n += estimateMessage(&b.Message)
+		n = estimateMessage(&b.Message)
 	case event.OtherMessage:
-		n += estimateMessage(&b.Message)
+		n = estimateMessage(&b.Message)
 	case event.ClientCertificate:
-		n += int64(certificateSize * len(b.Chain))
+		n = int64(certificateSize * len(b.Chain))
 	case event.Verify:
-		n += int64(termSize*len(b.Chain) + len(b.Detail))
+		n = int64(termSize*len(b.Chain) + len(b.Detail))
 	case event.HandshakeOK:
-		n += int64(phaseSize * len(b.Phases))
-		if b.Leaf != nil {
-			n += certificateSize
-		}
+		n = int64(phaseSize*len(b.Phases)) + sizeIf(b.Leaf != nil, certificateSize)
 	case event.HandshakeFailed:
-		n += estimateFailure(&b.Failure)
+		n = estimateFailure(&b.Failure)
 	case event.HandshakeReported:
-		n += estimateFailure(&b.Failure)
-	case event.Panic:
-		n += int64(len(b.Value) + len(b.Stack))
-	case event.ConnClosed:
-		n += int64(len(b.Detail)) + sizeIf(b.Kernel != nil, kernelSize)
-	case event.UpstreamFailed:
-		n += int64(len(b.Detail))
-	default:
-		n += estimateTCP(b)
+		n = estimateFailure(&b.Failure)
 	}
 	return n
 }
@@ -84,9 +85,15 @@ func extensionsSize(list []tlswire.Extension) int64 {
 	return int64(len(list)) * int64(reflect.TypeFor[tlswire.Extension]().Size())
 }
 
-// estimateTCP is what bodies that tell of the kernel's doings hold.
-func estimateTCP(b event.Body) int64 {
+// estimateOther is what the other bodies hold: of the kernel's doings, and of ours.
+func estimateOther(b event.Body) int64 {
 	switch b := b.(type) {
+	case event.Panic:
+		return int64(len(b.Value) + len(b.Stack))
+	case event.ConnClosed:
+		return int64(len(b.Detail)) + sizeIf(b.Kernel != nil, kernelSize)
+	case event.UpstreamFailed:
+		return int64(len(b.Detail))
 	case event.TCPAccepted:
 		return int64(termSize*len(b.Options)) + sizeIf(b.SYN != nil, 2*segmentSize) + sizeIf(b.Kernel != nil, kernelSize)
 	case event.TCPEstablished:
