@@ -10,7 +10,9 @@ import (
 // dial connects to the upstream. No upstream hears of a client that was not let
 // in.
 func (s *session) dial() bool {
-	ctx, cancel := context.WithCancel(context.Background())
+	// With this deadline a dialer that has one address to try makes no context of
+	// its own below it.
+	ctx, cancel := context.WithTimeout(context.Background(), s.Upstream.allAttempts())
 	defer cancel()
 	if !s.setCancel(cancel) {
 		return false

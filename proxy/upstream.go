@@ -77,7 +77,7 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 	if u.Balance == RoundRobin {
 		begin = int((u.next.Add(1) - 1) % uint32(len(u.Addresses)))
 	}
-	u.once.Do(func() { u.dialer = sockopt.Dialer(u.Socket, cmp.Or(u.DialTimeout, defaultDialTimeout)) })
+	u.once.Do(func() { u.dialer = sockopt.Dialer(u.Socket, u.dialTimeout()) })
 	var last error
 	for i := range u.Addresses {
 		a := attempt{
@@ -90,7 +90,7 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 		conn, a.err = from(u.dialer, a.address.Network).DialContext(ctx, a.address.Network, a.address.Address)
 		a.duration = time.Since(a.began)
 		if a.err == nil {
-			if err := sockopt.Dialed(conn, u.Socket); err != nil {
+			if err := sockopt.Dialed(conn, &u.Socket); err != nil {
 				conn.Close()
 				a.err = err
 			}
@@ -106,6 +106,15 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 		}
 	}
 	return nil, attempt{}, last
+}
+
+// dialTimeout bounds one attempt.
+func (u *Upstream) dialTimeout() time.Duration { return cmp.Or(u.DialTimeout, defaultDialTimeout) }
+
+// allAttempts bounds all of them together.
+func (u *Upstream) allAttempts() time.Duration {
+	n := time.Duration(len(u.Addresses))
+	return n * min(u.dialTimeout(), forever/n)
 }
 
 // from returns the dialer for a network: unix sockets have no source address.
