@@ -147,7 +147,8 @@ func (t *tap) awaited() (since time.Duration, waits bool) {
 
 // heard keeps what the client sent during the handshake, and asks the kernel to
 // acknowledge it at once: a client that sends one small segment and waits for its
-// acknowledgment before the next would otherwise lose 40 ms.
+// acknowledgment before the next would otherwise lose 40 ms. A hello that came
+// whole is acknowledged by our answer.
 func (t *tap) heard(p []byte, at time.Time) {
 	if t.log == nil && t.session.record {
 		t.log = recordings.Get().(*recording) // no earlier: a silent client costs none
@@ -156,9 +157,15 @@ func (t *tap) heard(p []byte, at time.Time) {
 		t.log.add(chunkIn, p, t.age(at))
 	}
 	t.clearAlert, t.gotAlert = clearAlert(p)
-	if tcp, ok := t.Conn.(*net.TCPConn); ok {
+	if tcp, ok := t.Conn.(*net.TCPConn); ok && !(t.in.Load() == int64(len(p)) && isRecord(p)) {
 		_ = sockopt.QuickAck(tcp)
 	}
+}
+
+// isRecord tells whether p is one TLS record, as long as its header says.
+func isRecord(p []byte) bool {
+	const header = 5
+	return len(p) > header && len(p) == header+int(p[3])<<8+int(p[4])
 }
 
 // age is how long after accept at is.
