@@ -19,7 +19,7 @@ import (
 func (s *session) openTCP() bool {
 	if tcp, ok := s.tap.Conn.(*net.TCPConn); ok {
 		// What the kernel refuses was told when the listener was opened.
-		_ = sockopt.Accepted(tcp, s.Socket)
+		_ = sockopt.Accepted(tcp, &s.Socket)
 	}
 	s.tellAccepted()
 	if !s.deadline(s.firstByteBy()) {

@@ -10,7 +10,7 @@ import (
 // acknowledgments. It makes no system call under the default options. The
 // connection must come from a listener that [Listen] opened with the same
 // options.
-func Accepted(conn *net.TCPConn, o Options) error {
+func Accepted(conn *net.TCPConn, o *Options) error {
 	if o.NoDelay && !o.QuickAck {
 		return nil
 	}
@@ -20,7 +20,7 @@ func Accepted(conn *net.TCPConn, o Options) error {
 // Dialed sets on a connection of [Dialer] what package net overwrites after
 // connect, as [Accepted] does for accepted ones. Connections other than TCP are
 // left alone.
-func Dialed(conn net.Conn, o Options) error {
+func Dialed(conn net.Conn, o *Options) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil

@@ -47,7 +47,7 @@ func accept(t *testing.T, ln *net.TCPListener, o sockopt.Options) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := sockopt.Accepted(c, o); err != nil {
+	if err := sockopt.Accepted(c, &o); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -89,7 +89,7 @@ func dialTUN(t *testing.T, n *tcptest.TUN, port uint16, o sockopt.Options) *dial
 	go func() {
 		conn, err := sockopt.Dialer(o, 10*time.Second).DialContext(context.Background(), "tcp", d.Self.String())
 		if err == nil {
-			err = sockopt.Dialed(conn, o)
+			err = sockopt.Dialed(conn, &o)
 		}
 		d.conn = conn
 		d.done <- err

@@ -84,7 +84,7 @@ func pair(t *testing.T, ln net.Listener, o Options) (client, accepted *net.TCPCo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
-	if err := Accepted(a.(*net.TCPConn), o); err != nil {
+	if err := Accepted(a.(*net.TCPConn), &o); err != nil {
 		t.Fatalf("Accepted: %v", err)
 	}
 	return c.(*net.TCPConn), a.(*net.TCPConn)
@@ -209,7 +209,7 @@ func TestDialerSetsEveryOption(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if err := Dialed(conn, o); err != nil {
+			if err := Dialed(conn, &o); err != nil {
 				t.Fatal(err)
 			}
 			settings, err := ReadBack(conn.(*net.TCPConn), o, Upstream)
@@ -462,7 +462,7 @@ func TestAcceptedCostsNothingByDefault(t *testing.T) {
 	o := Default()
 	if n := testing.AllocsPerRun(100, func() {
 		// A nil connection: anything but a return would panic.
-		if err := Accepted(nil, o); err != nil {
+		if err := Accepted(nil, &o); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
