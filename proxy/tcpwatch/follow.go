@@ -24,6 +24,14 @@ const (
 
 	// askAtOnce is how many are asked for in one go.
 	askAtOnce = 32
+
+	// dumpAbove is how many closed connections are asked for one by one. More are
+	// looked for in a dump of all, which is cheaper, every dumpEvery.
+	dumpAbove = 2000
+	dumpEvery = 5 * time.Second
+
+	// followFor is how long a closed connection is followed.
+	followFor = 130 * time.Second
 )
 
 // follow asks what became of a connection that was just closed, and goes on

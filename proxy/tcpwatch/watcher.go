@@ -1,17 +1,12 @@
 package tcpwatch
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"mtlsproxy/proxy/tcpwire"
 )
 
 // Options say what [Start] is to do.
@@ -48,28 +43,11 @@ const (
 	defaultMaxPending = 32768 // some 13 MB
 	defaultGauge      = time.Second
 
-	// dumpAbove is how many closed connections are asked for one by one. More are
-	// looked for in a dump of all, which is cheaper, every dumpEvery.
-	dumpAbove = 2000
-	dumpEvery = 5 * time.Second
-
-	// followFor is how long a closed connection is followed.
-	followFor = 130 * time.Second
-
 	// beat is how long the goroutine lets work pile up: connections that are new,
 	// those that were closed, and the news of hangups after it dealt with some. To
 	// wake it for each would cost more than what it does then. It is about as long as
 	// the kernel's own clock for such things, the jiffy of 4 ms.
 	beat = 5 * time.Millisecond
-
-	// listenAfter is how old a connection becomes before epoll is told of it, at
-	// most. One that is over by then costs it nothing; what its peer does is known by
-	// Ended, HalfClosing and Closing.
-	listenAfter = 100 * time.Millisecond
-
-	// holdFor is how long an observation is held where a slower witness may know
-	// better: the ring is read every 25 ms, packets come up to 50 ms late.
-	holdFor = 100 * time.Millisecond
 )
 
 // errClosed is what a Watcher that was closed answers.
@@ -117,56 +95,6 @@ type Watcher struct {
 	stats    Stats
 }
 
-// Stats counts what the watcher did, and what it could not. Counters start at 0
-// with the process; Watched and Pending are of now.
-type Stats struct {
-	Watched int // open connections
-	Pending int // closed ones that are followed
-
-	Followed uint64 // closed connections whose end was awaited
-	Lookups  uint64 // questions to sock_diag
-	Dumps    uint64 // and dumps of all sockets
-	Evicted  uint64 // closed connections dropped, because too many were followed
-
-	Early        uint64 // observations of connections not yet accepted
-	EarlyEvicted uint64 // of these, dropped because they were too many
-	HalfOpen     uint64 // attempts that came to nothing
-	LostRecords  uint64 // lost in the sockops ring
-	LostPackets  uint64 // lost in the packet ring
-	Late         uint64 // observations of the higher tiers that came after the end was told
-	Deaf         uint64 // connections that epoll would not take: their hangups are not heard
-}
-
-// Missing is a tier that does not work here.
-type Missing struct {
-	Tier Source
-	Err  error  // why
-	Need string // what would make it work
-}
-
-// NeedSock is what [Start] needs for the tier that is always there.
-const NeedSock = "Linux, its NETLINK_SOCK_DIAG (INET_DIAG), and a sandbox that permits AF_NETLINK"
-
-// String says it in a line.
-func (m Missing) String() string { return fmt.Sprintf("%s: %v; needs %s", m.Tier, m.Err, m.Need) }
-
-// tier is one of the ways to see more than the sock tier does. It calls
-// [Watcher.witness].
-type tier interface {
-	look(listen, dial []uint16) error // at these ports, and no others
-	count(*Stats)                     // what it lost
-	close() error                     // waits for its goroutine
-}
-
-// tuple is a four-tuple without zones, IPv4-mapped addresses as IPv4.
-type tuple struct{ local, remote netip.AddrPort }
-
-func (id ID) tuple() tuple { return tuple{plain(id.Local), plain(id.Remote)} }
-
-func plain(a netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
-}
-
 // Start begins to watch. The error tells which of the tiers that were named does
 // not work, and matches errors.ErrUnsupported off Linux. The caller closes the
 // watcher.
@@ -210,195 +138,6 @@ func Start(o Options) (*Watcher, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-func contains(tiers []Source, t Source) bool {
-	for _, s := range tiers {
-		if s == t {
-			return true
-		}
-	}
-	return false
-}
-
-// Tiers returns the tiers at work, and those that are not with what they need.
-// Tiers that were not asked for are in neither: see [Watcher.Unasked].
-func (w *Watcher) Tiers() (active []Source, missing []Missing) { return w.tiers, w.missing }
-
-// Unasked returns the tiers that were not asked for, with what they need. They
-// were not tried: Err is nil where this process has the capabilities, and matches
-// fs.ErrPermission where it has not.
-func (w *Watcher) Unasked() []Missing { return w.unasked }
-
-// SetPorts changes the ports of [Options.Listen] and [Options.Dial]. If one of the
-// tiers cannot look at the new ones, it says why, and the others do.
-func (w *Watcher) SetPorts(listen, dial []uint16) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return errClosed
-	}
-	var errs []error
-	for i, t := range w.higher {
-		if err := t.look(listen, dial); err != nil {
-			errs = append(errs, fmt.Errorf("tier %s: %w", w.tiers[i+1], err)) // the first is sock
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Stats returns the counters.
-func (w *Watcher) Stats() Stats {
-	w.mu.Lock()
-	s := w.stats
-	s.Watched, s.Pending = len(w.flows), len(w.pending)
-	w.mu.Unlock()
-	s.Late, s.Deaf = w.late.Load(), w.deaf.Load()
-	w.early.tally(&s)
-	for _, t := range w.higher {
-		t.count(&s)
-	}
-	return s
-}
-
-// Census counts the connections that are followed, open or closed, by the state
-// they were last known to be in, under the numbers of Linux. It asks the kernel
-// nothing: while a connection is open, only what its end does is known.
-func (w *Watcher) Census() (accepted, dialed [tcpwire.BoundInactive + 1]int) {
-	w.mu.Lock()
-	flows := make([]*Flow, 0, len(w.flows)+len(w.pending))
-	for _, f := range w.flows {
-		flows = append(flows, f)
-	}
-	flows = append(flows, w.pending...)
-	w.mu.Unlock()
-	for _, f := range flows {
-		f.mu.Lock()
-		state := f.state
-		f.mu.Unlock()
-		if !state.Known() {
-			continue
-		}
-		if f.dialed {
-			dialed[state]++
-		} else {
-			accepted[state]++
-		}
-	}
-	return accepted, dialed
-}
-
-// Watch follows an accepted connection and tells its facts. snap is what [Open]
-// returned for it, and must not change afterwards. [Flow.Closing] and [Flow.Closed]
-// are to be called around the close. The error matches errors.ErrUnsupported if conn is not a
-// *net.TCPConn, and net.ErrClosed if the watcher is closed; the Flow is nil then.
-func (w *Watcher) Watch(conn net.Conn, snap *Snapshot, teller Teller) (*Flow, error) {
-	return w.watch(conn, snap, teller, false)
-}
-
-// WatchDialed follows a connection that we dialed. Its errors are those of
-// [Watcher.Watch].
-func (w *Watcher) WatchDialed(conn net.Conn, snap *Snapshot, teller Teller) (*Flow, error) {
-	return w.watch(conn, snap, teller, true)
-}
-
-func (w *Watcher) watch(conn net.Conn, snap *Snapshot, teller Teller, dialed bool) (*Flow, error) {
-	tcp, err := tcpConn(conn)
-	if err != nil {
-		return nil, err
-	}
-	local, _ := tcp.LocalAddr().(*net.TCPAddr)
-	remote, _ := tcp.RemoteAddr().(*net.TCPAddr)
-	if local == nil || remote == nil {
-		return nil, errClosed
-	}
-	f := &Flow{
-		watcher: w, conn: tcp, dialed: dialed, teller: teller,
-		id: ID{Local: local.AddrPort(), Remote: remote.AddrPort(), Cookie: snap.Cookie},
-	}
-	if snap.SYN != nil {
-		f.peerISN, f.knowsISN = snap.SYN.Seq, true
-	}
-	if err := w.enter(f); err != nil {
-		return nil, err
-	}
-	f.mu.Lock()
-	f.shook(snap)
-	w.adopt(f)
-	f.mu.Unlock()
-	// Only now: what epoll reports at once is to come after the handshake.
-	w.mu.Lock()
-	due := snap.Time.Add(listenAfter)
-	w.fresh = append(w.fresh, newFlow{f, w.instant(due)})
-	if len(w.fresh) == 1 {
-		w.rouse(due)
-	}
-	w.mu.Unlock()
-	return f, nil
-}
-
-func (w *Watcher) enter(f *Flow) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return errClosed
-	}
-	w.lastKey++
-	f.key = w.lastKey
-	w.flows[f.key] = f
-	if len(w.higher) > 0 {
-		w.byCookie[f.id.Cookie] = f
-		w.byTuple[f.id.tuple()] = f
-	}
-	return nil
-}
-
-// forget takes a connection off the books.
-func (w *Watcher) forget(f *Flow) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.strike(f)
-}
-
-// strike does it; w.mu is held.
-func (w *Watcher) strike(f *Flow) {
-	delete(w.flows, f.key)
-	if len(w.higher) == 0 {
-		return
-	}
-	if w.byCookie[f.id.Cookie] == f {
-		delete(w.byCookie, f.id.Cookie)
-	}
-	if t := f.id.tuple(); w.byTuple[t] == f {
-		delete(w.byTuple, t)
-	}
-}
-
-// hold lets the goroutine release what f holds, at that time.
-func (w *Watcher) hold(f *Flow, at time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if now := time.Now().Add(w.patience); at.Before(now) {
-		at = now // what happened before accept is held as long as the rest
-	}
-	if n := len(w.holding); n > 0 && w.holding[n-1].flow == f && at.Sub(w.holding[n-1].due) < w.patience/4 {
-		w.holding[n-1].due = at
-	} else {
-		w.holding = append(w.holding, heldFlow{f, at})
-	}
-	w.rouse(w.holding[0].due)
-}
-
-// newFlow is to be given to epoll when it is due.
-type newFlow struct {
-	flow *Flow
-	due  instant
-}
-
-// heldFlow has something to tell when it is due.
-type heldFlow struct {
-	flow *Flow
-	due  time.Time
 }
 
 // rouse makes the goroutine come back by that time; w.mu is held.
@@ -458,57 +197,6 @@ func (w *Watcher) run() {
 	}
 }
 
-func (w *Watcher) flow(key uint64) *Flow {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.flows[key]
-}
-
-// listenFresh gives new connections to epoll, which reports at once what happened
-// before. One that is closed by now needs no hangup. Those that are not due yet come
-// along with the first that is, so that there is a round for many.
-func (w *Watcher) listenFresh(now time.Time) {
-	w.mu.Lock()
-	n, at := 0, w.instant(now)
-	if len(w.fresh) > 0 && w.fresh[0].due <= at {
-		for n < len(w.fresh) && w.fresh[n].due <= at.add(listenAfter/2) {
-			n++
-		}
-	}
-	fresh := append(w.spare[:0], w.fresh[:n]...)
-	w.fresh = slices.Delete(w.fresh, 0, n)
-	w.mu.Unlock()
-	for _, n := range fresh {
-		f := n.flow
-		f.mu.Lock()
-		if f.conn != nil {
-			if err := w.poll.add(f.conn, f.key); err != nil && !errors.Is(err, net.ErrClosed) {
-				w.deaf.Add(1)
-			}
-		}
-		f.mu.Unlock()
-	}
-	clear(fresh)
-	w.spare = fresh
-}
-
-// releaseDue lets connections tell what they have held long enough.
-func (w *Watcher) releaseDue(now time.Time) {
-	for {
-		w.mu.Lock()
-		if len(w.holding) == 0 || w.holding[0].due.After(now) {
-			w.mu.Unlock()
-			return
-		}
-		f := w.holding[0].flow
-		w.holding = w.holding[1:]
-		w.mu.Unlock()
-		f.mu.Lock()
-		f.release(now)
-		f.mu.Unlock()
-	}
-}
-
 // plan sets when the goroutine comes back if nothing happens.
 func (w *Watcher) plan() {
 	w.mu.Lock()
@@ -557,30 +245,4 @@ func (w *Watcher) abandonAll(now time.Time) {
 	for _, f := range flows {
 		f.abandon(StillOpen, now)
 	}
-}
-
-// pendingFlows is a heap of closed connections, by when to ask for them next.
-type pendingFlows []*Flow
-
-var _ heap.Interface = (*pendingFlows)(nil)
-
-// Len implements heap.Interface.
-func (p pendingFlows) Len() int { return len(p) }
-
-// Less implements heap.Interface.
-func (p pendingFlows) Less(i, j int) bool { return p[i].next < p[j].next }
-
-// Swap implements heap.Interface.
-func (p pendingFlows) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
-
-// Push implements heap.Interface.
-func (p *pendingFlows) Push(x any) { *p = append(*p, x.(*Flow)) }
-
-// Pop implements heap.Interface.
-func (p *pendingFlows) Pop() any {
-	old := *p
-	f := old[len(old)-1]
-	old[len(old)-1] = nil
-	*p = old[:len(old)-1]
-	return f
 }
