@@ -56,47 +56,60 @@ func (s *session) endClient() error {
 	return s.sayEnd()
 }
 
+// leg is one of the two connections while it is being closed.
+type leg struct {
+	conn   net.Conn
+	flow   *tcpwatch.Flow // nil where nobody watches
+	socket *sockopt.Options
+	party  string // whose it is
+	last   tcpwatch.Leave
+}
+
 // closeUpstream closes the upstream's leg.
 func (s *session) closeUpstream(conn net.Conn, how manner, over *outcome) {
+	l := leg{conn: conn, flow: s.upstreamFlow, socket: &s.Upstream.Socket, party: byUpstream}
 	if how == orderly {
-		how = s.seeOff(conn, s.toClient.orderly.Load(), &s.Upstream.Socket, byUpstream, over)
+		how = s.seeOff(&l, s.toClient.orderly.Load(), over)
 	}
-	s.giveBack(conn, s.upstreamFlow, how, event.TCPClosed{
+	s.giveBack(&l, how, event.TCPClosed{
 		Side: event.UpstreamSide, BytesIn: s.toClient.bytes.Load(), BytesOut: s.toUpstream.bytes.Load(),
 	})
 }
 
 // closeClient closes the client's leg and returns the kernel's last account of it.
 func (s *session) closeClient(how manner, over *outcome) *event.TCPInfo {
-	conn := s.tap.Conn
+	l := leg{conn: s.tap.Conn, flow: s.clientFlow, socket: &s.Socket, party: byClient}
 	switch how {
 	case orderly:
-		how = s.seeOff(conn, false, &s.Socket, byClient, over)
+		how = s.seeOff(&l, false, over)
 	case afterWord:
 		if s.tap.out.Load() > 0 { // else there is no word to wait for
-			s.drain(conn, lingerTime(&s.Socket, s.Timeouts.AlertLinger))
+			s.drain(&l, lingerTime(l.socket, s.Timeouts.AlertLinger))
 		}
 	case abortLast:
-		s.delivered(conn, lingerTime(&s.Socket, s.Timeouts.HalfClose))
+		s.delivered(l.conn, lingerTime(l.socket, s.Timeouts.HalfClose))
 	}
-	return s.giveBack(conn, s.clientFlow, how, event.TCPClosed{
+	return s.giveBack(&l, how, event.TCPClosed{
 		Side: event.ClientSide, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
 	})
 }
 
 // giveBack closes a leg's socket and tells it, with the kernel's last account.
-func (s *session) giveBack(conn net.Conn, flow *tcpwatch.Flow, how manner, told event.TCPClosed) *event.TCPInfo {
-	told.Kernel = lastLook(conn, flow, how)
-	defer flow.Closed()
+func (s *session) giveBack(l *leg, how manner, told event.TCPClosed) *event.TCPInfo {
+	l.last.Abort = how == abortive || how == abortLast
+	l.last.Dismiss = how == afterWord || how == dismissed
+	l.last.Read += uint64(told.BytesIn)
+	told.Kernel = l.look()
+	defer l.flow.Closed()
 	told.How = event.ByFIN
-	switch how {
-	case abortive, abortLast:
+	switch {
+	case l.last.Abort:
 		told.How = event.ByRST
-		sockopt.Abort(conn)
-	case afterWord, dismissed:
-		sockopt.Dismiss(conn)
+		sockopt.Abort(l.conn)
+	case l.last.Dismiss:
+		sockopt.Dismiss(l.conn)
 	default:
-		conn.Close()
+		l.conn.Close()
 	}
 	told.Duration = time.Since(s.about.Started)
 	s.emit(time.Now(), told)
@@ -107,25 +120,26 @@ func (s *session) giveBack(conn net.Conn, flow *tcpwatch.Flow, how manner, told 
 // ended says it has, and has taken everything. It returns how the leg is to be
 // closed then: a side that does not take what is left is not told that all is
 // well, and neither is the journal.
-func (s *session) seeOff(conn net.Conn, ended bool, o *sockopt.Options, by string, over *outcome) manner {
-	wait := lingerTime(o, lastWait)
-	ended = ended || s.drain(conn, wait)
-	if pending, _ := inKernel(conn); !pending {
+func (s *session) seeOff(l *leg, ended bool, over *outcome) manner {
+	wait := lingerTime(l.socket, lastWait)
+	ended = ended || s.drain(l, wait)
+	if tcpwatch.Info(l.conn, &l.last.Info) != nil || !l.last.Info.Undelivered() {
 		return orderly
 	}
+	l.last.Info.Len = 0 // it will be another
 	patience := cmp.Or(s.Timeouts.HalfClose, forever)
 	if over.cause == event.CauseIdle || wait != lastWait { // it has had its time; or socket.linger says how long
 		patience = wait
 	}
-	if s.delivered(conn, patience) {
+	if s.delivered(l.conn, patience) {
 		if !ended {
-			s.drain(conn, wait)
+			s.drain(l, wait)
 		}
 		return orderly
 	}
 	if over.cause == event.CauseClean || over.cause == event.CauseTruncated {
 		*over = outcome{cause: event.CauseHalfClose, by: byIdle, how: event.ByTimeout,
-			detail: fmt.Sprintf("both sides had ended, and the %s did not take the last of what was sent to it for %v", by, patience)}
+			detail: fmt.Sprintf("both sides had ended, and the %s did not take the last of what was sent to it for %v", l.party, patience)}
 	}
 	return abortive
 }

@@ -15,7 +15,7 @@ func (s *session) tellAccepted() {
 	accepted := event.TCPAccepted{Listen: listenName(s.tap.Conn), Active: s.active, Options: s.Effective}
 	if s.Inspect.Level >= InspectSummary {
 		if snap, err := tcpwatch.Open(s.tap.Conn); err == nil {
-			s.tellShook(&snap, &accepted)
+			s.tellShook(snap, &accepted)
 		}
 	}
 	s.emit(s.about.Started, accepted)
@@ -25,7 +25,7 @@ func (s *session) tellAccepted() {
 // shows it.
 func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted) {
 	h := snap.Handshake()
-	accepted.Kernel = kernelView(snap)
+	accepted.Kernel = event.TCPInfoOf(&snap.Info)
 	accepted.Kernel.InAcceptQueue = h.InQueue
 	if syn := snap.SYN; syn != nil {
 		accepted.SYN = &event.SYN{
@@ -55,8 +55,8 @@ func (s *session) tellReached(conn net.Conn, dialed time.Time) {
 	var first *event.TCPInfo
 	if s.Inspect.Level > InspectNone && s.Inspect.TCP != nil {
 		if snap, err := tcpwatch.OpenDialed(conn); err == nil {
-			first = kernelView(&snap)
-			s.upstreamFlow = s.watch(conn, &snap, &teller{journal: s.journal, side: event.UpstreamSide, began: dialed, first: first})
+			first = event.TCPInfoOf(&snap.Info)
+			s.upstreamFlow = s.watch(conn, snap, &teller{journal: s.journal, side: event.UpstreamSide, began: dialed, first: first})
 		}
 	} else {
 		first = kernelInfo(conn)
@@ -83,30 +83,25 @@ func (s *session) watch(conn net.Conn, snap *tcpwatch.Snapshot, t *teller) *tcpw
 	return flow
 }
 
-// lastLook asks the kernel how a leg stands right before it is closed, which flow
-// is to know; nil where it cannot be asked.
-func lastLook(conn net.Conn, flow *tcpwatch.Flow, how manner) *event.TCPInfo {
-	if flow == nil {
-		return kernelInfo(conn)
-	}
-	var last tcpwatch.Snapshot
+// look asks the kernel how a leg stands right before it is closed, unless it was
+// asked just now; nil where it cannot be asked.
+func (l *leg) look() *event.TCPInfo {
 	var err error
-	switch how {
-	case afterWord, dismissed:
-		last.Info, err = flow.Dismissing()
-	default:
-		last.Info, err = flow.Closing(how == abortive || how == abortLast)
+	switch {
+	case l.flow != nil:
+		err = l.flow.Closing(&l.last)
+	case l.last.Info.Len == 0:
+		err = tcpwatch.Info(l.conn, &l.last.Info)
 	}
 	if err != nil {
 		return nil
 	}
-	return kernelView(&last)
+	return event.TCPInfoOf(&l.last.Info)
 }
 
 // sendFIN ends our direction of a leg.
 func sendFIN(conn net.Conn, flow *tcpwatch.Flow) error {
-	flow.HalfClosing()
-	return closeWrite(conn)
+	return flow.HalfClose(func() error { return closeWrite(conn) })
 }
 
 // listenName is the address a connection came in at, also on a unix socket.
@@ -120,19 +115,9 @@ func listenName(conn net.Conn) string {
 // kernelInfo asks the kernel how a connection stands; nil where it cannot be
 // asked.
 func kernelInfo(conn net.Conn) *event.TCPInfo {
-	info, err := tcpwatch.Info(conn)
-	if err != nil {
+	var now tcpwatch.Snapshot
+	if tcpwatch.Info(conn, &now.Info) != nil {
 		return nil
 	}
-	return kernelView(&tcpwatch.Snapshot{Info: info})
-}
-
-// kernelView is the part of TCP_INFO that events show.
-func kernelView(snap *tcpwatch.Snapshot) *event.TCPInfo {
-	i := &snap.Info
-	return &event.TCPInfo{
-		State: i.State.String(), RTT: i.RTT, RTTVar: i.RTTVar, Retransmits: i.TotalRetrans,
-		SendMSS: i.SndMSS, ReceiveMSS: i.RcvMSS, PMTU: i.PMTU, SendWScale: i.SndWScale, ReceiveWScale: i.RcvWScale,
-		BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived, Unacked: i.Unacked, Unsent: i.NotSentBytes,
-	}
+	return event.TCPInfoOf(&now.Info)
 }

@@ -31,7 +31,8 @@ func lingerTime(o *sockopt.Options, usual time.Duration) time.Duration {
 // drain reads and throws away what still comes, until the other side closes, the
 // time is over, or it is too much. It reports whether the other side has closed,
 // with FIN or RST. While it waits it holds no buffer.
-func (s *session) drain(conn net.Conn, limit time.Duration) (closed bool) {
+func (s *session) drain(l *leg, limit time.Duration) (closed bool) {
+	conn := l.conn
 	conn.SetReadDeadline(time.Now().Add(limit))
 	if s.hurried.Load() {
 		conn.SetReadDeadline(longAgo) // hurry may have come just before
@@ -44,6 +45,7 @@ func (s *session) drain(conn net.Conn, limit time.Duration) (closed bool) {
 			return !isTimeout(err)
 		}
 		left -= len(data)
+		l.last.Read += uint64(len(data))
 	}
 	return false
 }

@@ -79,11 +79,11 @@ func (p *progress) moving() bool {
 // inKernel tells whether bytes wait to be sent or acknowledged, and how many
 // have been acknowledged so far.
 func inKernel(conn net.Conn) (pending bool, acked uint64) {
-	info, err := tcpwatch.Info(conn)
-	if err != nil {
+	var now tcpwatch.Snapshot
+	if tcpwatch.Info(conn, &now.Info) != nil {
 		return false, 0
 	}
-	return info.Undelivered(), info.BytesAcked
+	return now.Info.Undelivered(), now.Info.BytesAcked
 }
 
 // half is one direction of the relay. It ends by itself when its source does,

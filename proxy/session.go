@@ -145,7 +145,7 @@ func (s *session) drop() {
 
 // abort closes a leg with RST, as far as it is open.
 func abort(conn net.Conn, flow *tcpwatch.Flow) {
-	flow.Closing(true)
+	flow.Closing(&tcpwatch.Leave{Abort: true})
 	sockopt.Abort(conn)
 	flow.Closed()
 }

@@ -27,33 +27,76 @@ func (t *teller) Tell(f tcpwatch.Fact) {
 	if f.Kind <= tcpwatch.SawEstablished && t.side == event.ClientSide && at.After(t.began) {
 		at = t.began // it was established before it could be accepted
 	}
-	o, by, seen := &f.Observation, t.by(f.By), witness(&f.Observation)
-	switch f.Kind {
-	case tcpwatch.SawSYN:
-		t.emit(at, event.TCPSYN{Side: t.side, By: by, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
-	case tcpwatch.SawSYNACK:
-		t.emit(at, event.TCPSYNACK{Side: t.side, By: by, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
-	case tcpwatch.SawEstablished:
-		t.emit(at, event.TCPEstablished{Side: t.side, Local: plain(f.ID.Local), Remote: plain(f.ID.Remote), Kernel: t.first, Witness: seen})
-	case tcpwatch.SawRetransmit:
-		t.emit(at, event.TCPRetransmit{Side: t.side, By: by, Timeout: f.Timeout, Attempt: f.Attempt, Segment: segmentOf(o), Witness: seen})
-	case tcpwatch.SawFIN:
-		t.emit(at, event.TCPFIN{Side: t.side, By: by, First: f.First, Kernel: ofFirst(&f), Segment: segmentOf(o), Witness: seen})
-	case tcpwatch.SawRST:
-		t.emit(at, event.TCPRST{Side: t.side, By: by, First: f.First, Kernel: ofFirst(&f), Segment: segmentOf(o), Witness: seen})
-	case tcpwatch.SawState:
-		body := event.TCPState{Side: t.side, To: f.To.String(), Witness: seen}
-		if f.From.Known() {
-			body.From = f.From.String()
-		}
+	if body := t.body(&f); body != nil {
 		t.emit(at, body)
-	case tcpwatch.SawEnd:
-		t.emit(at, t.end(&f))
 	}
 }
 
+// body makes an event of a fact; nil for one that is no event. Each kind is made in
+// a function of its own: the room for all of them would be the greatest part of the
+// stack a session needs.
+func (t *teller) body(f *tcpwatch.Fact) event.Body {
+	switch f.Kind {
+	case tcpwatch.SawSYN:
+		return t.syn(f)
+	case tcpwatch.SawSYNACK:
+		return t.synACK(f)
+	case tcpwatch.SawEstablished:
+		return t.established(f)
+	case tcpwatch.SawRetransmit:
+		return t.retransmit(f)
+	case tcpwatch.SawFIN:
+		return t.fin(f)
+	case tcpwatch.SawRST:
+		return t.rst(f)
+	case tcpwatch.SawState:
+		return t.state(f)
+	case tcpwatch.SawEnd:
+		return t.end(f)
+	}
+	return nil
+}
+
+func (t *teller) syn(f *tcpwatch.Fact) event.Body {
+	return event.TCPSYN{Side: t.side, By: t.by(f.By), Attempt: f.Attempt, Segment: segmentOf(&f.Observation), Witness: witness(&f.Observation)}
+}
+
+func (t *teller) synACK(f *tcpwatch.Fact) event.Body {
+	return event.TCPSYNACK{Side: t.side, By: t.by(f.By), Attempt: f.Attempt, Segment: segmentOf(&f.Observation), Witness: witness(&f.Observation)}
+}
+
+func (t *teller) established(f *tcpwatch.Fact) event.Body {
+	return event.TCPEstablished{Side: t.side, Local: plain(f.ID.Local), Remote: plain(f.ID.Remote), Kernel: t.first, Witness: witness(&f.Observation)}
+}
+
+func (t *teller) retransmit(f *tcpwatch.Fact) event.Body {
+	return event.TCPRetransmit{
+		Side: t.side, By: t.by(f.By), Timeout: f.Timeout, Attempt: f.Attempt, Segment: segmentOf(&f.Observation), Witness: witness(&f.Observation),
+	}
+}
+
+func (t *teller) fin(f *tcpwatch.Fact) event.Body {
+	return event.TCPFIN{
+		Side: t.side, By: t.by(f.By), First: f.First, Kernel: ofFirst(f), Segment: segmentOf(&f.Observation), Witness: witness(&f.Observation),
+	}
+}
+
+func (t *teller) rst(f *tcpwatch.Fact) event.Body {
+	return event.TCPRST{
+		Side: t.side, By: t.by(f.By), First: f.First, Kernel: ofFirst(f), Segment: segmentOf(&f.Observation), Witness: witness(&f.Observation),
+	}
+}
+
+func (t *teller) state(f *tcpwatch.Fact) event.Body {
+	body := event.TCPState{Side: t.side, To: f.To.String(), Witness: witness(&f.Observation)}
+	if f.From.Known() {
+		body.From = f.From.String()
+	}
+	return body
+}
+
 // end is the last event of a leg.
-func (t *teller) end(f *tcpwatch.Fact) event.TCPTimeWait {
+func (t *teller) end(f *tcpwatch.Fact) event.Body {
 	body := event.TCPTimeWait{
 		Side: t.side, Expires: f.Expires, First: t.by(f.FirstBy), Verdict: f.Verdict.String(), Words: f.Verdict.Words(),
 		Witness: witness(&f.Observation),
@@ -86,7 +129,7 @@ func ofFirst(f *tcpwatch.Fact) *event.TCPInfo {
 	if !f.First || f.Info == nil {
 		return nil
 	}
-	return kernelView(&tcpwatch.Snapshot{Info: *f.Info})
+	return event.TCPInfoOf(f.Info)
 }
 
 func witness(o *tcpwatch.Observation) event.Witness {

@@ -3,6 +3,8 @@ package event
 import (
 	"net/netip"
 	"time"
+
+	"mtlsproxy/proxy/tcpwire"
 )
 
 // TCPAccepted: accept returned the connection. What the kernel tells at that
@@ -44,6 +46,15 @@ type TCPInfo struct {
 	Unsent         uint32        // bytes not sent yet
 	InAcceptQueue  time.Duration // how long it waited for accept, to 4 ms
 	CongestionName string
+}
+
+// TCPInfoOf is what of TCP_INFO a person reads.
+func TCPInfoOf(i *tcpwire.Info) *TCPInfo {
+	return &TCPInfo{
+		State: i.State.String(), RTT: i.RTT, RTTVar: i.RTTVar, Retransmits: i.TotalRetrans,
+		SendMSS: i.SndMSS, ReceiveMSS: i.RcvMSS, PMTU: i.PMTU, SendWScale: i.SndWScale, ReceiveWScale: i.RcvWScale,
+		BytesAcked: i.BytesAcked, BytesReceived: i.BytesReceived, Unacked: i.Unacked, Unsent: i.NotSentBytes,
+	}
 }
 
 func (i *TCPInfo) tell(f Facts) {

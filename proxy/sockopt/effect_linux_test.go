@@ -503,7 +503,8 @@ func TestMaxPacingRate(t *testing.T) {
 	if d := time.Since(began); d < time.Second*size/rate/4 {
 		t.Errorf("%d bytes in %v, which is more than %d a second", size, d, rate)
 	}
-	if i, err := tcpwatch.Info(c); err != nil || i.MaxPacingRate != rate || i.PacingRate > rate {
+	var i tcpwire.Info
+	if err := tcpwatch.Info(c, &i); err != nil || i.MaxPacingRate != rate || i.PacingRate > rate {
 		t.Errorf("pacing at %d of at most %d, %v", i.PacingRate, i.MaxPacingRate, err)
 	}
 }

@@ -122,7 +122,7 @@ func churn(b *testing.B, ln *net.TCPListener, w *Watcher, config *tls.Config, n 
 			if err != nil {
 				b.Fatal(err)
 			}
-			if f, err = w.Watch(server, &snap, discard{}); err != nil {
+			if f, err = w.Watch(server, snap, discard{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -130,7 +130,7 @@ func churn(b *testing.B, ln *net.TCPListener, w *Watcher, config *tls.Config, n 
 			shakeHands(b, client, server, config)
 		}
 		client.Close()
-		f.Closing(false)
+		f.Closing(&Leave{})
 		server.Close()
 		f.Closed()
 	}

@@ -14,9 +14,7 @@ func (f *Flow) look() {
 	if f.conn == nil || f.sent(SawFIN, Peer) {
 		return
 	}
-	if info, err := Info(f.conn); err == nil {
-		f.see(&info, time.Now())
-	}
+	lookAt(f.conn, func(info *tcpwire.Info) { f.see(info, time.Now()) })
 }
 
 // Ended is to be called when reading met an end, and before that is answered: who
@@ -32,67 +30,90 @@ func (f *Flow) Ended() {
 	}
 }
 
-// HalfClosing is to be called right before our FIN is sent with CloseWrite. Who
-// was first is settled here: the peer's answer may come before CloseWrite returns.
-func (f *Flow) HalfClosing() {
+// HalfClose has send end our direction, as CloseWrite does, and returns its error.
+// Who was first is settled before: the peer's answer may come before send returns.
+// On a nil Flow it does nothing but call send, which must not call the Flow.
+func (f *Flow) HalfClose(send func() error) error {
 	if f == nil {
-		return
+		return send()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.conn == nil || f.sent(SawFIN, Us) {
-		return
+	if f.sent(SawFIN, Us) {
+		return send()
 	}
-	info, err := Info(f.conn)
-	if err != nil {
-		return
-	}
+	f.look()
 	now := time.Now()
-	f.see(&info, now)
-	switch info.State {
-	case tcpwire.Established, tcpwire.CloseWait: // else none will be sent
+	err := send()
+	if err == nil && f.conn != nil { // else none went out
 		f.sentFIN(now)
 	}
+	return err
 }
 
-// Closing is to be called right before the connection is closed; abort says that
-// it will be by RST. It returns the last TCP_INFO, or the error of [Info].
-func (f *Flow) Closing(abort bool) (tcpwire.Info, error) { return f.closing(abort, false) }
+// Leave says how a connection is about to be closed, and holds the last look at
+// it.
+type Leave struct {
+	Abort   bool // by RST
+	Dismiss bool // the kernel is asked to keep nothing of it (TCP_LINGER2 of -1)
 
-// Dismissing is [Flow.Closing] for a connection that the kernel is asked to keep
-// nothing of, with TCP_LINGER2 of -1: our FIN will be sent, and a reset of ours
-// will end what is left.
-func (f *Flow) Dismissing() (tcpwire.Info, error) { return f.closing(false, true) }
+	// Read is how many bytes were read of the connection; 0 if that is not known.
+	// It tells whether the peer's FIN is among what the kernel has received.
+	Read uint64
 
-func (f *Flow) closing(abort, dismiss bool) (tcpwire.Info, error) {
+	// Info is TCP_INFO. It is read by [Flow.Closing] unless Len says that it has
+	// been, by [Info] a moment ago.
+	Info tcpwire.Info
+}
+
+// Closing is to be called right before the connection is closed. It leaves the last
+// TCP_INFO in l, or returns the error of [Info].
+func (f *Flow) Closing(l *Leave) error {
 	if f == nil {
-		return tcpwire.Info{}, net.ErrClosed
+		return net.ErrClosed
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.conn == nil {
-		return tcpwire.Info{}, net.ErrClosed
+		return net.ErrClosed
 	}
-	f.abort = abort
-	read, unread, err := lastLook(f.conn)
+	f.abort = l.Abort
+	unread, err := lastLook(f.conn, &l.Info)
 	if err != nil {
-		return read, err
+		return err
 	}
 	now := time.Now()
+	info := &l.Info
 	f.unread = unread > 0
-	f.dismiss = dismiss && read.State != tcpwire.Closed // else there was nothing to ask for
-	f.see(&read, now)
+	f.dismiss = l.Dismiss && info.State != tcpwire.Closed // else there was nothing to ask for
+	f.see(info, now)
 	switch {
-	case read.State == tcpwire.Closed:
-		f.diedBefore(&read, now)
-	case abort || f.unread || dismiss && read.State == tcpwire.FinWait2:
-		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: kept(&read)})
+	case info.State == tcpwire.Closed:
+		f.diedBefore(info, now)
+	case l.Abort || f.unread || l.Dismiss && info.State == tcpwire.FinWait2:
+		f.observe(&Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us, Info: kept(info)})
 	default:
 		f.sentFIN(now)
 	}
-	f.over = (abort || read.State == tcpwire.Closed) && f.noTimeWait()
-	return read, nil
+	f.over = (l.Abort || info.State == tcpwire.Closed) && f.noTimeWait()
+	if !f.over && l.inTimeWait() {
+		f.lapses = f.watcher.instant(now.Add(timeWaitLength - info.LastAckRecv))
+	}
+	return nil
 }
+
+// inTimeWait reports whether the kernel must have the connection in TIME-WAIT, if
+// the first FIN was ours: both have arrived, and all that was sent before them. Each
+// counts one byte, and a reset none.
+func (l *Leave) inTimeWait() bool {
+	i := &l.Info
+	return !l.Abort && i.State == tcpwire.Closed && i.Len >= infoWithSent &&
+		i.BytesReceived == l.Read+1 && (l.Read > 0 || i.DataSegsIn == 0) &&
+		i.BytesAcked == i.BytesSent-i.BytesRetrans+1
+}
+
+// infoWithSent is a length of TCP_INFO that has tcpi_bytes_retrans.
+const infoWithSent = 216
 
 // noTimeWait reports whether the connection cannot come into TIME-WAIT any more,
 // so that nothing is left of it in CLOSED, nor after a reset: the peer's FIN came
@@ -129,16 +150,24 @@ func (f *Flow) Closed() {
 func (f *Flow) diedBefore(info *tcpwire.Info, now time.Time) {
 	switch {
 	case f.sent(SawFIN, Us) && info.BytesAcked+info.BytesRetrans >= info.BytesSent:
-	case gaveUp(*info):
+	case gaveUp(info):
 		f.silent = true
 	default: // epoll has not told yet
-		f.observe(Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: kept(info)})
+		f.observe(&Observation{Kind: SawRST, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: kept(info)})
 	}
 }
 
 // sentFIN notes our FIN unless it is known.
 func (f *Flow) sentFIN(now time.Time) {
-	f.observe(Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Us})
+	var o Observation
+	f.derive(&o, now)
+	o.Kind, o.By = SawFIN, Us
+	f.observe(&o)
+}
+
+// derive begins an observation of what the kernel says now.
+func (f *Flow) derive(o *Observation, now time.Time) {
+	o.Time, o.Source, o.Quality, o.ID = now, Sock, Derived, f.id
 }
 
 // see draws conclusions from TCP_INFO, read while we hold the connection. Mostly
@@ -152,12 +181,14 @@ func (f *Flow) see(info *tcpwire.Info, now time.Time) {
 	if !fin && !f.enters(info.State) {
 		return
 	}
-	o := Observation{Time: now, Source: Sock, Quality: Derived, ID: f.id, Info: kept(info)}
+	var o Observation
+	f.derive(&o, now)
+	o.Info = kept(info)
 	if fin {
 		o.Kind, o.By = SawFIN, Peer
-		f.observe(o)
+		f.observe(&o)
 	}
-	f.enter(info.State, o)
+	f.enter(info.State, &o)
 }
 
 // hungUp is called when epoll says that the peer will send no more; broken, that
@@ -168,26 +199,26 @@ func (f *Flow) hungUp(broken bool, now time.Time) {
 	if f.conn == nil {
 		return
 	}
-	info, err := Info(f.conn)
-	if err != nil {
+	info := new(tcpwire.Info)
+	if Info(f.conn, info) != nil {
 		return // closed meanwhile: Closing has looked
 	}
-	o := Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: &info}
+	o := Observation{Kind: SawFIN, Time: now, Source: Sock, Quality: Derived, ID: f.id, By: Peer, Info: info}
 	if info.State == tcpwire.Closed && !f.sent(SawFIN, Us) {
 		broken = true // and the error was read before epoll came to tell of it
 	}
 	switch {
 	case !broken:
-		f.observe(o)
-		f.enter(info.State, o)
+		f.observe(&o)
+		f.enter(info.State, &o)
 	case gaveUp(info):
-		f.enter(info.State, o)
+		f.enter(info.State, &o)
 	default:
 		o.Kind = SawRST
-		f.observe(o)
+		f.observe(&o)
 	}
 }
 
 // gaveUp tells a connection that our kernel ended because nobody answered from
 // one that was reset: its retransmissions or probes were going unanswered.
-func gaveUp(i tcpwire.Info) bool { return i.Retransmits > 0 || i.Probes > 1 }
+func gaveUp(i *tcpwire.Info) bool { return i.Retransmits > 0 || i.Probes > 1 }

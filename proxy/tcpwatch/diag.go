@@ -202,7 +202,8 @@ func parseSocket(b []byte) (Socket, error) {
 	remote, _ := addr(24)
 	s.Local = netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:]))
 	s.Remote = netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:]))
-	return s, s.attributes(b[diagMessage:])
+	err := s.attributes(b[diagMessage:])
+	return s, err
 }
 
 // attributes walks the netlink attributes for TCP_INFO.
@@ -214,11 +215,9 @@ func (s *Socket) attributes(b []byte) error {
 			return fmt.Errorf("netlink attribute length %d of %d bytes: %w", size, len(b), tcpwire.ErrMalformed)
 		}
 		if order.Uint16(b[2:]) == attrInfo && size > attrHeader {
-			info, err := tcpwire.ParseInfo(b[attrHeader:size])
-			if err != nil {
+			if err := s.Info.Parse(b[attrHeader:size]); err != nil {
 				return err
 			}
-			s.Info = info
 		}
 		b = b[min((size+3)&^3, len(b)):]
 	}

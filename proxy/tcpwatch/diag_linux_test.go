@@ -140,7 +140,8 @@ func TestEveryStateIsSeen(t *testing.T) {
 		if !s.Held() || s.Cookie != id.Cookie || s.Local != id.Local || s.Remote != id.Remote || s.UID != uint32(os.Getuid()) {
 			t.Errorf("accepted: %+v, want %+v held by us", s, id)
 		}
-		if i, err := Info(server); err != nil || s.Info.SndMSS != i.SndMSS || s.Info.Len != i.Len {
+		var i tcpwire.Info
+		if err := Info(server, &i); err != nil || s.Info.SndMSS != i.SndMSS || s.Info.Len != i.Len {
 			t.Errorf("tcp_info of %d bytes, mss %d; by getsockopt %d, %d, %v", s.Info.Len, s.Info.SndMSS, i.Len, i.SndMSS, err)
 		}
 	})

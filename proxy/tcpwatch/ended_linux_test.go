@@ -32,8 +32,7 @@ func TestEndsAreKnownBeforeEpollListens(t *testing.T) {
 	})
 	t.Run("where our FIN went first, reading an end changes nothing", func(t *testing.T) {
 		c := watchT(t, w)
-		c.flow.HalfClosing()
-		c.server.CloseWrite()
+		c.halfClose(t)
 		c.client.CloseWrite()
 		waitState(t, c.server, tcpwire.Closed) // TIME-WAIT, for who holds it
 		c.flow.Ended()

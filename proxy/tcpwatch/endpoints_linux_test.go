@@ -103,10 +103,10 @@ func TestWatcherKnowsWhatWeDialed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.WatchDialed(c, &dialed, nobody{}); err != nil {
+	if _, err := w.WatchDialed(c, dialed, nobody{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Watch(s, &accepted, nobody{}); err != nil {
+	if _, err := w.Watch(s, accepted, nobody{}); err != nil {
 		t.Fatal(err)
 	}
 	got := w.Dialed()

@@ -50,7 +50,7 @@ func ExampleWatcher() {
 		return
 	}
 	told := printer{make(chan struct{})}
-	flow, err := w.Watch(conn, &snap, told)
+	flow, err := w.Watch(conn, snap, told)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -59,7 +59,7 @@ func ExampleWatcher() {
 	client.Close()
 	conn.Read(make([]byte, 1)) // io.EOF
 
-	flow.Closing(false)
+	flow.Closing(&tcpwatch.Leave{})
 	conn.Close()
 	flow.Closed()
 	<-told.over

@@ -63,7 +63,7 @@ type Flow struct {
 	ended    bool
 	conn     *net.TCPConn
 	isn      *InitialSequence
-	held     []Fact // waiting for a better witness, in order of time
+	held     []Observation // waiting for a better witness, in order of time
 	past     []passage
 	told     toldSet
 	state    tcpwire.State // the last one known
@@ -74,6 +74,7 @@ type Flow struct {
 	timedOut instant // when the retransmission timer fired last
 	closed   instant // when we closed; 0 before, and constant from then on
 	expiry   instant // when FIN-WAIT-2 will be over
+	lapses   instant // when TIME-WAIT will be, of a connection that was in it when we closed
 }
 
 // passage is a [Passage] as it is kept.
@@ -96,8 +97,8 @@ func (f *Flow) enters(s tcpwire.State) bool {
 	return s.Known() && s != f.state && !f.told.states.Has(s) && (s != tcpwire.Closed || f.closed != 0)
 }
 
-// enter notes that the connection is in a state.
-func (f *Flow) enter(s tcpwire.State, o Observation) {
+// enter notes that the connection is in a state. It makes o the observation of that.
+func (f *Flow) enter(s tcpwire.State, o *Observation) {
 	if s == tcpwire.NewSynReceived {
 		s = tcpwire.SynReceived
 	}
@@ -111,7 +112,7 @@ func (f *Flow) enter(s tcpwire.State, o Observation) {
 
 // observe takes in an observation; f.mu is held. Where better witnesses are at
 // work it is held for them a little while.
-func (f *Flow) observe(o Observation) {
+func (f *Flow) observe(o *Observation) {
 	if f.ended {
 		if o.Source > Sock {
 			f.watcher.late.Add(1)
@@ -121,26 +122,29 @@ func (f *Flow) observe(o Observation) {
 	if o.ISN != nil {
 		f.isn = o.ISN // for what is told later, too
 	}
-	if f.known(&o) {
+	if f.known(o) {
 		return
 	}
-	fact := Fact{Observation: o}
-	wait := f.watcher.patience
-	if wait == 0 {
-		f.tell(fact)
+	if f.watcher.patience == 0 {
+		f.tell(o, 0)
 		return
 	}
-	at := slices.IndexFunc(f.held, func(h Fact) bool { return inOrder(h, fact) > 0 })
+	f.keep(o)
+}
+
+// keep holds an observation for a better witness.
+func (f *Flow) keep(o *Observation) {
+	at := slices.IndexFunc(f.held, func(h Observation) bool { return inOrder(h, *o) > 0 })
 	if at < 0 {
 		at = len(f.held)
 	}
-	f.held = slices.Insert(f.held, at, fact)
+	f.held = slices.Insert(f.held, at, *o)
 	f.shookLast()
-	f.watcher.hold(f, o.Time.Add(wait))
+	f.watcher.hold(f, o.Time.Add(f.watcher.patience))
 }
 
 // inOrder puts what happened at the same time in the order of the protocol.
-func inOrder(a, b Fact) int {
+func inOrder(a, b Observation) int {
 	if c := a.Time.Compare(b.Time); c != 0 {
 		return c
 	}
@@ -154,7 +158,7 @@ func (f *Flow) release(now time.Time) {
 		if !now.IsZero() && f.held[n].Time.Add(f.watcher.patience).After(now) {
 			break
 		}
-		f.tell(f.held[n])
+		f.tell(&f.held[n], 0)
 	}
 	f.held = slices.Delete(f.held, 0, n)
 	if len(f.held) == 0 {
@@ -162,8 +166,9 @@ func (f *Flow) release(now time.Time) {
 	}
 }
 
-// tell passes one fact on.
-func (f *Flow) tell(fact Fact) {
+// tell passes a fact on, the last one with a verdict.
+func (f *Flow) tell(o *Observation, v Verdict) {
+	fact := Fact{Observation: *o, Verdict: v}
 	if fact.ISN == nil && fact.Kind <= SawRST {
 		fact.ISN = f.isn // it may have become known meanwhile
 	}
@@ -177,7 +182,7 @@ func (f *Flow) tell(fact Fact) {
 	case SawEnd:
 		fact.FirstBy, fact.Passed = f.firstBy, f.passed()
 	}
-	f.told.add(&fact.Observation)
+	f.told.add(o)
 	f.teller.Tell(fact)
 }
 
@@ -190,14 +195,15 @@ func (f *Flow) passed() []Passage {
 	return all
 }
 
-// end tells the last fact. It reports false when that was told before.
-func (f *Flow) end(v Verdict, o Observation) bool {
+// end tells the last fact, and makes o that. It reports false when that was told
+// before.
+func (f *Flow) end(v Verdict, o *Observation) bool {
 	if f.ended {
 		return false
 	}
 	f.release(time.Time{})
 	o.Kind = SawEnd
-	f.tell(Fact{Observation: o, Verdict: v})
+	f.tell(o, v)
 	f.ended, f.conn, f.held = true, nil, nil
 	return true
 }

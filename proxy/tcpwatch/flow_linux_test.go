@@ -128,7 +128,7 @@ func watchAt(t testing.TB, w *Watcher, ln *net.TCPListener) watched {
 		t.Fatal(err)
 	}
 	tl := newTeller()
-	f, err := w.Watch(server, &snap, tl)
+	f, err := w.Watch(server, snap, tl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func watchAt(t testing.TB, w *Watcher, ln *net.TCPListener) watched {
 // close closes the server's end as the proxy does.
 func (c watched) close(t testing.TB, abort bool) {
 	t.Helper()
-	c.flow.Closing(abort)
+	c.flow.Closing(&Leave{Abort: abort})
 	if abort {
 		c.server.SetLinger(0)
 	}
@@ -172,7 +172,7 @@ func (c watched) awaitFinWait2(t testing.TB) {
 // dismiss closes the server's end as the proxy does with a client that it refuses.
 func (c watched) dismiss(t testing.TB) {
 	t.Helper()
-	c.flow.Dismissing()
+	c.flow.Closing(&Leave{Dismiss: true})
 	if err := keepNothing(c.server); err != nil {
 		t.Fatal(err)
 	}
@@ -196,8 +196,7 @@ func keepNothing(conn *net.TCPConn) (err error) {
 
 func (c watched) halfClose(t testing.TB) {
 	t.Helper()
-	c.flow.HalfClosing()
-	if err := c.server.CloseWrite(); err != nil {
+	if err := c.flow.HalfClose(c.server.CloseWrite); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -392,7 +391,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 func waitReadable(t testing.TB, conn *net.TCPConn) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, unread, _ := lastLook(conn); unread > 0 {
+		if unread, _ := lastLook(conn, new(tcpwire.Info)); unread > 0 {
 			return
 		}
 		if time.Now().After(end) {
@@ -440,13 +439,13 @@ func TestADialedConnectionIsWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	tl := newTeller()
-	f, err := w.WatchDialed(client, &snap, tl)
+	f, err := w.WatchDialed(client, snap, tl)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.Close()
 	tl.await(t, SawFIN, Peer)
-	f.Closing(false)
+	f.Closing(&Leave{})
 	client.Close()
 	f.Closed()
 	if end := tl.end(t); end.Verdict != ClosedThere || end.FirstBy != Peer {
@@ -553,8 +552,10 @@ func TestWhatIsNotTCPIsNotWatched(t *testing.T) {
 	if !errors.Is(err, errors.ErrUnsupported) || f != nil {
 		t.Errorf("got %v, %v, want errors.ErrUnsupported", f, err)
 	}
-	f.HalfClosing() // a nil Flow does nothing
-	f.Closing(true)
+	if !errors.Is(f.HalfClose(func() error { return net.ErrClosed }), net.ErrClosed) {
+		t.Error("a nil Flow did not hand on what CloseWrite said")
+	}
+	f.Closing(&Leave{Abort: true}) // a nil Flow does nothing
 	f.Closed()
 }
 
@@ -590,7 +591,7 @@ func TestWhatComesAfterTheEndIsCounted(t *testing.T) {
 	c.close(t, true)
 	c.end(t)
 	c.flow.mu.Lock()
-	c.flow.observe(Observation{Kind: SawRST, By: Peer, Source: Packet, Time: time.Now()})
+	c.flow.observe(&Observation{Kind: SawRST, By: Peer, Source: Packet, Time: time.Now()})
 	c.flow.mu.Unlock()
 	if s := w.Stats(); s.Late != 1 {
 		t.Errorf("stats %+v, want one late", s)

@@ -36,8 +36,8 @@ const (
 
 // follow asks what became of a connection that was just closed, and goes on
 // asking if it is not over. Those closed within a beat are asked for together, at
-// some 1 µs each. Where it is known at the close that nothing is left, and no better
-// witness is to be waited for, this is its end.
+// some 1 µs each. Where it is known at the close what is left, or that nothing is, and
+// no better witness is to be waited for, this is its end.
 func (w *Watcher) follow(f *Flow) {
 	now := time.Now()
 	w.mu.Lock()
@@ -47,9 +47,13 @@ func (w *Watcher) follow(f *Flow) {
 	}
 	w.strikeOpen(f)
 	w.stats.Followed++
-	if f.over && w.patience == 0 {
+	if w.patience == 0 && (f.over || f.lapses != 0) {
 		w.mu.Unlock()
-		f.gone(w.recycled, now)
+		if f.over {
+			f.gone(w.recycled, now)
+		} else {
+			f.lasts(now)
+		}
 		return
 	}
 	w.postponed(f, now) // unlocks

@@ -9,7 +9,7 @@ import (
 
 // listenAfter is how old a connection becomes before epoll is told of it, at
 // most. One that is over by then costs it nothing; what its peer does is known by
-// Ended, HalfClosing and Closing.
+// Ended, HalfClose and Closing.
 const listenAfter = 100 * time.Millisecond
 
 // newFlow is to be given to epoll when it is due.

@@ -12,42 +12,38 @@ const maxSYNACKs = 16
 // shook takes in what the kernel told of the handshake at accept; f.mu is held.
 func (f *Flow) shook(snap *Snapshot) {
 	h := snap.Handshake()
-	info := &snap.Info
 	f.state, f.told.states = tcpwire.Established, StatesOf(tcpwire.Established)
-	o := Observation{Time: snap.Time, Source: Sock, Quality: Inferred, ID: f.id, By: Peer}
+	o := Observation{Time: snap.Time, Source: Sock, Quality: Inferred, ID: f.id}
 	if f.dialed {
 		// The counters of the dialing side do not tell when it began.
-		o.Kind, o.By, o.Info, o.Quality = SawEstablished, 0, info, Derived
-		f.observe(o)
+		o.Kind, o.Info, o.Quality = SawEstablished, &snap.Info, Derived
+		f.observe(&o)
 		return
 	}
-	synack := o
 	if !h.SYNArrived.IsZero() {
-		o.Time, synack.Time = h.SYNArrived, h.SYNArrived
-		o.Quality, synack.Quality = Derived, Derived
+		o.Time, o.Quality = h.SYNArrived, Derived
 	}
+	began, quality := o.Time, o.Quality
 	if snap.SYN != nil {
-		o.Kind, o.Segment, o.Attempt = SawSYN, snap.SYN, 1
-		f.observe(o)
+		o.Kind, o.By, o.Segment, o.Attempt = SawSYN, Peer, snap.SYN, 1
+		f.observe(&o)
 	}
+	o.Kind, o.By, o.Segment = SawSYNACK, Us, nil
 	for n := range min(int(h.SYNACKRetransmits), maxSYNACKs-1) + 1 {
-		again := synack
-		again.Kind, again.By, again.Attempt = SawSYNACK, Us, n+1
+		o.Attempt = n + 1
 		if n > 0 { // the kernel doubles its wait from one second (RFC 6298, Section 5)
-			again.Time = synack.Time.Add(time.Duration(1<<n-1) * time.Second)
-			again.Quality = Inferred
-			if again.Time.After(snap.Time) {
-				again.Time = snap.Time
+			o.Time, o.Quality = began.Add(time.Duration(1<<n-1)*time.Second), Inferred
+			if o.Time.After(snap.Time) {
+				o.Time = snap.Time
 			}
 		}
-		f.observe(again)
+		f.observe(&o)
 	}
-	done := o
-	done.Kind, done.By, done.Segment, done.Attempt, done.Info = SawEstablished, 0, nil, 0, info
+	o.Kind, o.By, o.Attempt, o.Info, o.Time, o.Quality = SawEstablished, 0, 0, &snap.Info, began, quality
 	if !h.Established.IsZero() {
-		done.Time = h.Established
+		o.Time = h.Established
 	}
-	f.observe(done)
+	f.observe(&o)
 }
 
 // witness gives an observation of the sockops or packet tier to its connection,
@@ -163,7 +159,7 @@ func (f *Flow) take(o Observation) {
 			f.state = o.To
 		}
 	}
-	f.observe(o)
+	f.observe(&o)
 }
 
 // resends reports whether a retransmission is to be told. That the timer fired is
@@ -201,5 +197,5 @@ func (f *Flow) closedBy(o Observation) {
 		o.By = Us
 	}
 	o.From, o.To = 0, 0
-	f.observe(o)
+	f.observe(&o)
 }

@@ -33,28 +33,44 @@ func (f *Flow) found(s Socket, now time.Time) bool {
 		if begun := now.Add(s.Expires - timeWaitLength); f.watcher.instant(begun) > f.closed {
 			o.Time = begun
 		}
-		f.peerFIN(o)
-		f.enter(tcpwire.TimeWait, o)
-		o.To = tcpwire.TimeWait
-		v := ClosedHere
-		if f.crossed() {
-			v = ClosedByBoth
-		}
-		f.end(v, o)
+		f.endInTimeWait(&o)
 		return true
 	case tcpwire.FinWait2:
 		f.expiry = f.watcher.instant(now.Add(s.Expires))
 	case tcpwire.Closing, tcpwire.LastAck:
-		f.peerFIN(o)
+		f.peerFIN(&o)
 	}
-	f.enter(s.State, o)
+	f.enter(s.State, &o)
 	return false
 }
 
+// endInTimeWait ends the journal of a connection that is in TIME-WAIT.
+func (f *Flow) endInTimeWait(o *Observation) {
+	f.peerFIN(o)
+	f.enter(tcpwire.TimeWait, o)
+	o.To = tcpwire.TimeWait
+	v := ClosedHere
+	if f.crossed() {
+		v = ClosedByBoth
+	}
+	f.end(v, o)
+}
+
+// lasts takes in that the connection was in TIME-WAIT when we closed it, and that
+// the kernel need not be asked for it.
+func (f *Flow) lasts(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.endInTimeWait(&Observation{
+		Time: now, Source: Sock, Quality: Derived, ID: f.id, Expires: f.lapses.sub(f.watcher.instant(now)),
+	})
+}
+
 // peerFIN notes that the peer's FIN must have come.
-func (f *Flow) peerFIN(o Observation) {
+func (f *Flow) peerFIN(seen *Observation) {
+	o := *seen
 	o.Kind, o.By = SawFIN, Peer
-	f.observe(o)
+	f.observe(&o)
 }
 
 func (f *Flow) crossed() bool { return f.has(tcpwire.Closing) }
@@ -69,14 +85,17 @@ func (f *Flow) has(s tcpwire.State) bool {
 	return f.told.states.Has(s)
 }
 
-// sent reports whether a party's segment of that kind was seen.
+// sent reports whether a party's segment of that kind, FIN or RST, was seen.
 func (f *Flow) sent(kind Kind, by Party) bool {
-	for _, h := range f.held {
-		if h.Kind == kind && h.By == by {
+	for i := range f.held {
+		if h := &f.held[i]; h.Kind == kind && h.By == by {
 			return true
 		}
 	}
-	return f.told.has(&Observation{Kind: kind, By: by})
+	if kind == SawFIN {
+		return f.told.fin[by-1]
+	}
+	return f.told.rst[by-1]
 }
 
 // first returns who sent the first FIN or RST, also when it is not told yet.
@@ -101,7 +120,7 @@ func (f *Flow) gone(recycled func(ID) bool, now time.Time) {
 	if v == ResetAfterClose && q == Inferred && recycled(f.id) {
 		v = Recycled
 	}
-	o := Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}
+	o := &Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}
 	if v == FinWait2Expired {
 		o.Time = f.watcher.time(f.expiry)
 	}
@@ -147,5 +166,5 @@ func (f *Flow) judge(now time.Time) (Verdict, Quality) {
 func (f *Flow) abandon(v Verdict, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.end(v, Observation{Time: now, Source: Sock, Quality: Inferred, ID: f.id, To: f.state})
+	f.end(v, &Observation{Time: now, Source: Sock, Quality: Inferred, ID: f.id, To: f.state})
 }

@@ -34,7 +34,7 @@ func TestRecordsAreSmall(t *testing.T) {
 				t.Skipf("%v", missing)
 			}
 			var clients, servers [n]*net.TCPConn
-			var snaps [n]Snapshot
+			var snaps [n]*Snapshot
 			for i := range n {
 				clients[i], servers[i] = pair(t, ln)
 				abortAtEnd(t, clients[i])
@@ -47,17 +47,17 @@ func TestRecordsAreSmall(t *testing.T) {
 			var flows [n]*Flow
 			for i := range n {
 				var err error
-				if flows[i], err = w.Watch(servers[i], &snaps[i], discard{}); err != nil {
+				if flows[i], err = w.Watch(servers[i], snaps[i], discard{}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			awaitQuiet(t, w, flows[:], tcpwire.Established)
 			live := (float64(heapInUse()) - float64(before)) / n // what was kept before accept is given back
 			for i := range n {
-				flows[i].Closing(false)
+				flows[i].Closing(&Leave{})
 				servers[i].Close()
 				flows[i].Closed()
-				servers[i], snaps[i] = nil, Snapshot{}
+				servers[i], snaps[i] = nil, nil
 			}
 			awaitQuiet(t, w, flows[:], tcpwire.FinWait2)
 			pending := heapInUse()

@@ -5,8 +5,6 @@ package tcpwatch
 import (
 	"net"
 	"time"
-
-	"mtlsproxy/proxy/tcpwire"
 )
 
 type hangup struct {
@@ -27,5 +25,3 @@ func (*poller) setDeadline(time.Time) {}
 func (*poller) close() {}
 
 func (*poller) free() {}
-
-func lastLook(*net.TCPConn) (tcpwire.Info, int, error) { return tcpwire.Info{}, 0, errPlatform }

@@ -36,31 +36,32 @@ var ErrNoSYN = errors.New("no SYN kept: SYN cookie, TCP_SAVE_SYN off, dialed, or
 // SYNMissing. The error matches errors.ErrUnsupported if conn is not a
 // *net.TCPConn, and net.ErrClosed after Close. Different connections may be opened
 // concurrently.
-func Open(conn net.Conn) (Snapshot, error) {
+func Open(conn net.Conn) (*Snapshot, error) {
 	tcp, err := tcpConn(conn)
 	if err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
 	return open(tcp, false)
 }
 
 // OpenDialed is [Open] for a connection that this side dialed. It saves asking for
 // a SYN, which there cannot be.
-func OpenDialed(conn net.Conn) (Snapshot, error) {
+func OpenDialed(conn net.Conn) (*Snapshot, error) {
 	tcp, err := tcpConn(conn)
 	if err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
 	return open(tcp, true)
 }
 
-// Info reads TCP_INFO alone. Its errors are those of [Open].
-func Info(conn net.Conn) (tcpwire.Info, error) {
+// Info reads TCP_INFO alone. Its errors are those of [Open], and leave into as it
+// is.
+func Info(conn net.Conn, into *tcpwire.Info) error {
 	tcp, err := tcpConn(conn)
 	if err != nil {
-		return tcpwire.Info{}, err
+		return err
 	}
-	return info(tcp)
+	return info(tcp, into)
 }
 
 // QueueLength is the state of a listener's accept queue.
@@ -77,8 +78,8 @@ func Queue(ln net.Listener) (QueueLength, error) {
 	if _, isTCP := ln.Addr().(*net.TCPAddr); !ok || !isTCP {
 		return QueueLength{}, fmt.Errorf("accept queue of %T: %w", ln, errors.ErrUnsupported)
 	}
-	i, err := info(tcp)
-	if err != nil {
+	var i tcpwire.Info
+	if err := info(tcp, &i); err != nil {
 		return QueueLength{}, err
 	}
 	return QueueLength{Length: int(i.Unacked), Backlog: int(i.Sacked)}, nil

@@ -29,6 +29,8 @@ const (
 type reader struct {
 	all, dialed, infoOnly, last func(fd uintptr)
 
+	known bool // info is, and need not be read
+
 	cookie uint64
 	raw    [tcpwire.InfoSize]byte
 	info   tcpwire.Info
@@ -74,13 +76,17 @@ func (r *reader) readInfo(fd uintptr) {
 		r.err = os.NewSyscallError("getsockopt", r.err)
 		return
 	}
-	r.info, r.err = tcpwire.ParseInfo(r.raw[:n])
+	r.err = r.info.Parse(r.raw[:n])
 }
 
 func (r *reader) readLast(fd uintptr) {
-	r.readInfo(fd)
+	if r.known {
+		r.err = nil
+	} else {
+		r.readInfo(fd)
+	}
 	r.unread = 0
-	if r.err == nil && nothingCame(&r.info) {
+	if r.err != nil || !mayBeUnread(&r.info) {
 		return
 	}
 	var err error
@@ -89,10 +95,11 @@ func (r *reader) readLast(fd uintptr) {
 	}
 }
 
-// nothingCame reports whether the peer has sent no byte, so that none can be
-// unread. Its FIN counts one.
-func nothingCame(i *tcpwire.Info) bool {
-	return i.Len >= infoWithBytes && i.BytesReceived <= 1 && i.DataSegsIn == 0
+// mayBeUnread reports whether our close might meet bytes that nobody read. In
+// CLOSED it sends nothing any more, be they there or not; nor are they there if the
+// peer has sent none. Its FIN counts one.
+func mayBeUnread(i *tcpwire.Info) bool {
+	return i.State != tcpwire.Closed && (i.Len < infoWithBytes || i.BytesReceived > 1 || i.DataSegsIn > 0)
 }
 
 // infoWithBytes is a length of TCP_INFO that has tcpi_data_segs_in.
@@ -103,10 +110,10 @@ func (r *reader) release() {
 	readers.Put(r)
 }
 
-func open(conn *net.TCPConn, dialed bool) (Snapshot, error) {
+func open(conn *net.TCPConn, dialed bool) (*Snapshot, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
 	r := readers.Get().(*reader)
 	defer r.release()
@@ -115,13 +122,13 @@ func open(conn *net.TCPConn, dialed bool) (Snapshot, error) {
 		read = r.dialed
 	}
 	if err := raw.Control(read); err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
 	now := time.Now()
 	if r.err != nil {
-		return Snapshot{}, r.err
+		return nil, r.err
 	}
-	s := Snapshot{Time: now, Cookie: r.cookie, Info: r.info}
+	s := &Snapshot{Time: now, Cookie: r.cookie, Info: r.info}
 	s.SYN, s.SYNMissing = r.segment()
 	return s, nil
 }
@@ -147,30 +154,54 @@ func (r *reader) segment() (*tcpwire.Segment, error) {
 	return &seg, nil
 }
 
-func info(conn syscall.Conn) (tcpwire.Info, error) {
+func info(conn syscall.Conn, into *tcpwire.Info) error {
 	r := readers.Get().(*reader)
 	defer r.release()
-	return r.look(conn, r.infoOnly)
+	if err := r.look(conn, r.infoOnly); err != nil {
+		return err
+	}
+	*into = r.info
+	return nil
 }
 
-// lastLook reads TCP_INFO and how many bytes wait unread.
-func lastLook(conn *net.TCPConn) (i tcpwire.Info, unread int, err error) {
+// lookAt reads TCP_INFO and shows it, where it can be read. The Info is valid
+// during the call only.
+func lookAt(conn *net.TCPConn, show func(*tcpwire.Info)) {
 	r := readers.Get().(*reader)
 	defer r.release()
-	i, err = r.look(conn, r.last)
-	return i, r.unread, err
+	if r.look(conn, r.infoOnly) == nil {
+		show(&r.info)
+	}
 }
 
-// look reads TCP_INFO by one of the reader's functions.
-func (r *reader) look(conn syscall.Conn, read func(fd uintptr)) (tcpwire.Info, error) {
+// lastLook reads TCP_INFO, unless it is known, and how many bytes wait unread.
+func lastLook(conn *net.TCPConn, i *tcpwire.Info) (unread int, err error) {
+	known := i.Len > 0
+	if known && !mayBeUnread(i) {
+		return 0, nil
+	}
+	r := readers.Get().(*reader)
+	defer r.release()
+	if r.known = known; known {
+		r.info = *i
+	}
+	if err := r.look(conn, r.last); err != nil {
+		return 0, err
+	}
+	*i = r.info
+	return r.unread, nil
+}
+
+// look asks by one of the reader's functions.
+func (r *reader) look(conn syscall.Conn, ask func(fd uintptr)) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return tcpwire.Info{}, err
+		return err
 	}
-	if err := raw.Control(read); err != nil {
-		return tcpwire.Info{}, err
+	if err := raw.Control(ask); err != nil {
+		return err
 	}
-	return r.info, r.err
+	return r.err
 }
 
 // getsockopt fills b and returns the length that the kernel wrote back, which

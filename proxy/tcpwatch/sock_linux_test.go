@@ -219,8 +219,8 @@ func TestInfoFollowsTheState(t *testing.T) {
 func waitState(t *testing.T, conn *net.TCPConn, want tcpwire.State) tcpwire.Info {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		i, err := Info(conn)
-		if err != nil {
+		var i tcpwire.Info
+		if err := Info(conn, &i); err != nil {
 			t.Fatal(err)
 		}
 		if i.State == want {
@@ -257,7 +257,7 @@ func TestClosedConnections(t *testing.T) {
 	conn.Close()
 	ln.Close()
 	_, err := Open(conn)
-	_, errInfo := Info(conn)
+	errInfo := Info(conn, new(tcpwire.Info))
 	_, errQueue := Queue(ln)
 	for _, err := range []error{err, errInfo, errQueue} {
 		if !errors.Is(err, net.ErrClosed) {
@@ -276,7 +276,7 @@ func TestWhatIsNotTCPIsUnsupported(t *testing.T) {
 	defer a.Close()
 	defer b.Close()
 	_, err = Open(a)
-	_, errInfo := Info(b)
+	errInfo := Info(b, new(tcpwire.Info))
 	_, errQueue := Queue(ln)
 	for _, err := range []error{err, errInfo, errQueue} {
 		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "net.") {
@@ -298,8 +298,9 @@ func BenchmarkOpen(b *testing.B) {
 func BenchmarkInfo(b *testing.B) {
 	_, conn := pair(b, listen(b, "127.0.0.1:0"))
 	b.ReportAllocs()
+	var i tcpwire.Info
 	for b.Loop() {
-		if _, err := Info(conn); err != nil {
+		if err := Info(conn, &i); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,6 +14,10 @@ import (
 
 var errPlatform = fmt.Errorf("asking the kernel about TCP on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 
-func open(*net.TCPConn, bool) (Snapshot, error) { return Snapshot{}, errPlatform }
+func open(*net.TCPConn, bool) (*Snapshot, error) { return nil, errPlatform }
 
-func info(syscall.Conn) (tcpwire.Info, error) { return tcpwire.Info{}, errPlatform }
+func info(syscall.Conn, *tcpwire.Info) error { return errPlatform }
+
+func lookAt(*net.TCPConn, func(*tcpwire.Info)) {}
+
+func lastLook(*net.TCPConn, *tcpwire.Info) (int, error) { return 0, errPlatform }

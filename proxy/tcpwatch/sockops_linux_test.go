@@ -126,7 +126,7 @@ func TestSockopsSeesADialOnIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	tl := newTeller()
-	f, err := w.WatchDialed(client, &snap, tl)
+	f, err := w.WatchDialed(client, snap, tl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestSockopsSeesADialOnIPv6(t *testing.T) {
 	}
 	server.Close()
 	tl.await(t, SawFIN, Peer)
-	f.Closing(false)
+	f.Closing(&Leave{})
 	client.Close()
 	f.Closed()
 	tl.end(t)

@@ -24,7 +24,7 @@ func watchTUN(t *testing.T, w *Watcher, ln *net.TCPListener) watched {
 		t.Fatal(err)
 	}
 	tl := newTeller()
-	f, err := w.Watch(server, &snap, tl)
+	f, err := w.Watch(server, snap, tl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestSYNCookie(t *testing.T) {
 		t.Fatalf("got %v, SYN %v, want none", err, snap.SYNMissing)
 	}
 	tl := newTeller()
-	if _, err := w.Watch(server, &snap, tl); err != nil {
+	if _, err := w.Watch(server, snap, tl); err != nil {
 		t.Fatal(err)
 	}
 	// The packet tier has seen what the kernel did not keep.

@@ -20,17 +20,17 @@ func (f *Flow) known(o *Observation) bool {
 	if f.told.has(o) {
 		return true
 	}
-	i := slices.IndexFunc(f.held, func(h Fact) bool { return same(&h.Observation, o) })
+	i := slices.IndexFunc(f.held, func(h Observation) bool { return same(&h, o) })
 	if i < 0 {
 		return false
 	}
 	better := *o
-	if !better.beats(&f.held[i].Observation) {
-		better = f.held[i].Observation
+	if !better.beats(&f.held[i]) {
+		better = f.held[i]
 	}
 	better.fill(o)
-	better.fill(&f.held[i].Observation)
-	f.held[i].Observation = better
+	better.fill(&f.held[i])
+	f.held[i] = better
 	slices.SortStableFunc(f.held, inOrder)
 	f.shookLast()
 	return true

@@ -55,7 +55,7 @@ func TestSegmentsAreReadAsTsharkReadsThem(t *testing.T) {
 			t.Fatalf("no SYN: %v", snap.SYNMissing)
 		}
 		tl := newTeller()
-		if _, err := w.Watch(server, &snap, tl); err != nil {
+		if _, err := w.Watch(server, snap, tl); err != nil {
 			t.Fatal(err)
 		}
 		told = append(told, *snap.SYN, *tl.await(t, SawSYN, Peer).Segment, *tl.await(t, SawSYNACK, Us).Segment)

@@ -102,82 +102,89 @@ func (i *Info) Undelivered() bool {
 // byte order of this machine. A kernel older than this package returns less: the
 // missing fields are zero. A newer one returns more, which is ignored. Only
 // fewer than 8 bytes are an error, which matches [ErrTruncated].
-func ParseInfo(b []byte) (Info, error) {
+func ParseInfo(b []byte) (i Info, err error) {
+	err = i.Parse(b)
+	return i, err
+}
+
+// Parse is [ParseInfo] into an Info there is: with its 350 bytes it is large to
+// hand around by value. What Parse does not find it makes zero; in the case of an
+// error it changes nothing.
+func (i *Info) Parse(b []byte) error {
 	if len(b) < minInfo {
-		return Info{}, fmt.Errorf("tcp_info: %d bytes, want at least %d: %w", len(b), minInfo, ErrTruncated)
+		return fmt.Errorf("tcp_info: %d bytes, want at least %d: %w", len(b), minInfo, ErrTruncated)
 	}
 	r := infoReader(b)
-	return Info{
-		Len:                len(b),
-		State:              State(b[0]),
-		CAState:            CAState(b[1]),
-		Retransmits:        b[2],
-		Probes:             b[3],
-		Backoff:            b[4],
-		Options:            InfoOptions(b[5]),
-		SndWScale:          first(b[6]),
-		RcvWScale:          second(b[6]),
-		DeliveryAppLimited: b[7]&appLimited != 0,
-		FastOpenClientFail: fastOpenFail(b[7]),
-		RTO:                r.micros(8),
-		ATO:                r.micros(12),
-		SndMSS:             r.u32(16),
-		RcvMSS:             r.u32(20),
-		Unacked:            r.u32(24),
-		Sacked:             r.u32(28),
-		Lost:               r.u32(32),
-		Retrans:            r.u32(36),
-		Fackets:            r.u32(40),
-		LastDataSent:       r.millis(44),
-		LastAckSent:        r.millis(48),
-		LastDataRecv:       r.millis(52),
-		LastAckRecv:        r.millis(56),
-		PMTU:               r.u32(60),
-		RcvSSThresh:        r.u32(64),
-		RTT:                r.micros(68),
-		RTTVar:             r.micros(72),
-		SndSSThresh:        r.u32(76),
-		SndCwnd:            r.u32(80),
-		AdvMSS:             r.u32(84),
-		Reordering:         r.u32(88),
-		RcvRTT:             r.micros(92),
-		RcvSpace:           r.u32(96),
-		TotalRetrans:       r.u32(100),
-		PacingRate:         r.u64(104),
-		MaxPacingRate:      r.u64(112),
-		BytesAcked:         r.u64(120),
-		BytesReceived:      r.u64(128),
-		SegsOut:            r.u32(136),
-		SegsIn:             r.u32(140),
-		NotSentBytes:       r.u32(144),
-		MinRTT:             r.minRTT(148),
-		DataSegsIn:         r.u32(152),
-		DataSegsOut:        r.u32(156),
-		DeliveryRate:       r.u64(160),
-		BusyTime:           r.micros64(168),
-		RWndLimited:        r.micros64(176),
-		SndBufLimited:      r.micros64(184),
-		Delivered:          r.u32(192),
-		DeliveredCE:        r.u32(196),
-		BytesSent:          r.u64(200),
-		BytesRetrans:       r.u64(208),
-		DSACKDups:          r.u32(216),
-		ReordSeen:          r.u32(220),
-		RcvOOOPack:         r.u32(224),
-		SndWnd:             r.u32(228),
-		RcvWnd:             r.u32(232),
-		Rehash:             r.u32(236),
-		TotalRTO:           r.u16(240),
-		TotalRTORecoveries: r.u16(242),
-		TotalRTOTime:       r.millis(244),
-		ReceivedCE:         r.u32(248),
-		DeliveredE1Bytes:   r.u32(252),
-		DeliveredE0Bytes:   r.u32(256),
-		DeliveredCEBytes:   r.u32(260),
-		ReceivedE1Bytes:    r.u32(264),
-		ReceivedE0Bytes:    r.u32(268),
-		ReceivedCEBytes:    r.u32(272),
-	}, nil
+	i.Len = len(b)
+	i.State = State(b[0])
+	i.CAState = CAState(b[1])
+	i.Retransmits = b[2]
+	i.Probes = b[3]
+	i.Backoff = b[4]
+	i.Options = InfoOptions(b[5])
+	i.SndWScale = first(b[6])
+	i.RcvWScale = second(b[6])
+	i.DeliveryAppLimited = b[7]&appLimited != 0
+	i.FastOpenClientFail = fastOpenFail(b[7])
+	i.RTO = r.micros(8)
+	i.ATO = r.micros(12)
+	i.SndMSS = r.u32(16)
+	i.RcvMSS = r.u32(20)
+	i.Unacked = r.u32(24)
+	i.Sacked = r.u32(28)
+	i.Lost = r.u32(32)
+	i.Retrans = r.u32(36)
+	i.Fackets = r.u32(40)
+	i.LastDataSent = r.millis(44)
+	i.LastAckSent = r.millis(48)
+	i.LastDataRecv = r.millis(52)
+	i.LastAckRecv = r.millis(56)
+	i.PMTU = r.u32(60)
+	i.RcvSSThresh = r.u32(64)
+	i.RTT = r.micros(68)
+	i.RTTVar = r.micros(72)
+	i.SndSSThresh = r.u32(76)
+	i.SndCwnd = r.u32(80)
+	i.AdvMSS = r.u32(84)
+	i.Reordering = r.u32(88)
+	i.RcvRTT = r.micros(92)
+	i.RcvSpace = r.u32(96)
+	i.TotalRetrans = r.u32(100)
+	i.PacingRate = r.u64(104)
+	i.MaxPacingRate = r.u64(112)
+	i.BytesAcked = r.u64(120)
+	i.BytesReceived = r.u64(128)
+	i.SegsOut = r.u32(136)
+	i.SegsIn = r.u32(140)
+	i.NotSentBytes = r.u32(144)
+	i.MinRTT = r.minRTT(148)
+	i.DataSegsIn = r.u32(152)
+	i.DataSegsOut = r.u32(156)
+	i.DeliveryRate = r.u64(160)
+	i.BusyTime = r.micros64(168)
+	i.RWndLimited = r.micros64(176)
+	i.SndBufLimited = r.micros64(184)
+	i.Delivered = r.u32(192)
+	i.DeliveredCE = r.u32(196)
+	i.BytesSent = r.u64(200)
+	i.BytesRetrans = r.u64(208)
+	i.DSACKDups = r.u32(216)
+	i.ReordSeen = r.u32(220)
+	i.RcvOOOPack = r.u32(224)
+	i.SndWnd = r.u32(228)
+	i.RcvWnd = r.u32(232)
+	i.Rehash = r.u32(236)
+	i.TotalRTO = r.u16(240)
+	i.TotalRTORecoveries = r.u16(242)
+	i.TotalRTOTime = r.millis(244)
+	i.ReceivedCE = r.u32(248)
+	i.DeliveredE1Bytes = r.u32(252)
+	i.DeliveredE0Bytes = r.u32(256)
+	i.DeliveredCEBytes = r.u32(260)
+	i.ReceivedE1Bytes = r.u32(264)
+	i.ReceivedE0Bytes = r.u32(268)
+	i.ReceivedCEBytes = r.u32(272)
+	return nil
 }
 
 // infoReader reads fields at fixed offsets; a field that is not wholly there is
