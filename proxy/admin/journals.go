@@ -31,8 +31,9 @@ const (
 	defaultEvents = 256
 
 	// usualEvents is how many events a journal has room for before it grows: a
-	// full handshake with a client certificate, and upstream.
-	usualEvents = 24
+	// full handshake with a client certificate, an upstream, and a clean end, with
+	// tier sock at both sockets.
+	usualEvents = 36
 
 	// maxLoose is how many of the open connections have their journals unpacked,
 	// beside those in their handshake: the last that came. What is over before as
@@ -52,6 +53,7 @@ type Journals struct {
 	mu      sync.Mutex // protects what follows, and the journals within
 	seq     uint64
 	index   map[*event.Conn]*journal // those that may go on: live, or kept with sockets left in the kernel
+	last    *journal                 // of index, the one asked for last; nil: none, or out of it
 	newest  *journal                 // of the live ones, by seq
 	ring    ring                     // settled, whatever became of them
 	failed  ring                     // failed, and pushed out of ring
@@ -126,7 +128,7 @@ func (js *Journals) Emit(e event.Event) {
 	}
 	js.mu.Lock()
 	defer js.mu.Unlock()
-	j := js.index[e.Conn]
+	j := js.of(e.Conn)
 	switch {
 	case j == nil && e.Seq > 1: // its journal is over, or began before this one
 		js.miss(e.Body)
@@ -150,6 +152,15 @@ func (js *Journals) Emit(e event.Event) {
 	}
 }
 
+// of returns the journal that takes a connection's events; nil where there is none.
+// Events come in runs: all that is read of a handshake comes at once.
+func (js *Journals) of(conn *event.Conn) *journal {
+	if js.last == nil || js.last.conn != conn {
+		js.last = js.index[conn]
+	}
+	return js.last
+}
+
 func (js *Journals) begin(conn *event.Conn) *journal {
 	js.seq++
 	js.pending++
@@ -161,7 +172,7 @@ func (js *Journals) begin(conn *event.Conn) *journal {
 		js.newest.next = j
 	}
 	js.newest = j
-	js.index[conn] = j
+	js.index[conn], js.last = j, j
 	return j
 }
 

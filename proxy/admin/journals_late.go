@@ -38,6 +38,9 @@ func isTCP(b event.Body) bool { return strings.HasPrefix(b.Name(), "tcp.") }
 func (js *Journals) unindex(j *journal) {
 	if j.closed && (j.in == nil || j.sockets.done()) {
 		delete(js.index, j.conn)
+		if js.last == j {
+			js.last = nil
+		}
 	}
 }
 
