@@ -2,11 +2,9 @@ package tlswire
 
 import (
 	"crypto"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
-	"hash"
 	"strings"
 )
 
@@ -39,7 +37,8 @@ var (
 )
 
 // hmacSum is HMAC with SHA-256 or SHA-384 of a short message under a key no
-// longer than a block: RFC 2104.
+// longer than a block: RFC 2104. The longest message is that of a TLS 1.2 key
+// expansion, 125 bytes.
 func hmacSum(h crypto.Hash, key, message []byte) (sum [sha512.Size384]byte) {
 	var buf [2 * sha512.BlockSize]byte
 	block := sha256.BlockSize
@@ -62,23 +61,17 @@ func hmacSum(h crypto.Hash, key, message []byte) (sum [sha512.Size384]byte) {
 	return sum
 }
 
-// prf12 fills out with the TLS 1.2 PRF: RFC 5246, Section 5.
-func prf12(h func() hash.Hash, out, secret []byte, label string, seed1, seed2 []byte) {
-	mac := hmac.New(h, secret)
-	seed := func() {
-		mac.Write([]byte(label))
-		mac.Write(seed1)
-		mac.Write(seed2)
-	}
-	seed()
-	a := mac.Sum(nil)
+// prf12 fills out with the TLS 1.2 PRF: RFC 5246, Section 5. The seed is that of a
+// key expansion: two randoms.
+func prf12(h crypto.Hash, out, secret []byte, label string, seed1, seed2 *[32]byte) {
+	var buf [sha512.Size384 + 16 + 2*32]byte
+	input := append(buf[:h.Size()], label...)
+	input = append(append(input, seed1[:]...), seed2[:]...)
+	a := hmacSum(h, secret, input[h.Size():])
 	for len(out) > 0 {
-		mac.Reset()
-		mac.Write(a)
-		seed()
-		out = out[copy(out, mac.Sum(nil)):]
-		mac.Reset()
-		mac.Write(a)
-		a = mac.Sum(a[:0])
+		copy(input, a[:h.Size()])
+		sum := hmacSum(h, secret, input)
+		out = out[copy(out, sum[:h.Size()]):]
+		a = hmacSum(h, secret, a[:h.Size()])
 	}
 }

@@ -102,7 +102,7 @@ func (o *opener) set12(t *Transcript, dir Direction, master []byte) bool {
 	}
 	var block [2 * (48 + 32 + 12)]byte
 	size := o.macLen + o.keyLen + o.ivLen
-	prf12(suite.hash().New, block[:2*size], master, "key expansion", t.serverRandom[:], t.clientRandom[:])
+	prf12(suite.hash(), block[:2*size], master, "key expansion", &t.serverRandom, &t.clientRandom)
 	key := block[2*o.macLen+int(dir)*o.keyLen:][:o.keyLen]
 	copy(o.iv[:], block[2*(o.macLen+o.keyLen)+int(dir)*o.ivLen:][:o.ivLen])
 	if t.truncatedHMAC && o.macLen > 0 {
