@@ -37,17 +37,17 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 		}
 	}
 	s.clientFlow = s.watch(s.tap.Conn, snap, &teller{journal: s.journal, side: event.ClientSide, began: s.about.Started, first: accepted.Kernel})
-	if s.clientFlow != nil {
-		return // it tells of the rest
+	if s.clientFlow == nil && !h.Established.IsZero() { // else it tells of the rest
+		s.tellEstablished(h.Established, accepted.Kernel)
 	}
-	if at := h.Established; !at.IsZero() {
-		if at.After(s.about.Started) { // it was established before it could be accepted
-			at = s.about.Started
-		}
-		s.emit(at, event.TCPEstablished{
-			Side: event.ClientSide, Local: s.about.Listen, Remote: s.about.Client, Kernel: accepted.Kernel,
-		})
+}
+
+// tellEstablished says that the client's leg is open, and was at the time at.
+func (s *session) tellEstablished(at time.Time, kernel *event.TCPInfo) {
+	if at.After(s.about.Started) { // it was established before it could be accepted
+		at = s.about.Started
 	}
+	s.emit(at, event.TCPEstablished{Side: event.ClientSide, Local: s.about.Listen, Remote: s.about.Client, Kernel: kernel})
 }
 
 // tellReached says that the upstream's leg is open, and has it watched.

@@ -21,8 +21,8 @@ func (s *session) relay() {
 	clock := startClock(&s.Timeouts, s.about.Started, s.standsUntil(), written.moving, s.expire)
 	defer clock.stop()
 
-	s.toUpstream = half{session: s, clock: clock, from: event.ClientSide, src: &tlsSource{conn: s.tls, tap: s.tap}, dst: s.upstream, leg: s.upstream}
-	s.toClient = half{session: s, clock: clock, from: event.UpstreamSide, src: newSocketSource(s.upstream), dst: s.tls, leg: s.tap.Conn}
+	s.toUpstream.join(s, clock, event.ClientSide, &tlsSource{conn: s.tls, tap: s.tap}, s.upstream, s.upstream)
+	s.toClient.join(s, clock, event.UpstreamSide, newSocketSource(s.upstream), s.tls, s.tap.Conn)
 	var wg sync.WaitGroup
 	wg.Go(s.toClient.run)
 	s.toUpstream.run()
@@ -109,6 +109,12 @@ type half struct {
 	reset   bool       // … because dst's other end reset the connection
 }
 
+// join makes the half, which lies in its session, carry from src to dst over leg.
+func (h *half) join(s *session, c *clock, from event.Side, src source, dst io.Writer, leg net.Conn) {
+	h.session, h.clock, h.from = s, c, from
+	h.src, h.dst, h.leg = src, dst, leg
+}
+
 // run copies until the source ends or either side breaks.
 func (h *half) run() {
 	defer h.session.guard(func() {})
@@ -123,7 +129,9 @@ func (h *half) run() {
 			h.clock.touch()
 		}
 		if rerr != nil {
-			h.ended(rerr)
+			if h.inOrder(rerr) {
+				h.ended()
+			}
 			return
 		}
 	}
@@ -178,22 +186,28 @@ func (h *half) source() *tcpwatch.Flow {
 	return h.session.upstreamFlow
 }
 
-// ended deals with the end of the source: an orderly one is passed on, any other
-// ends the connection.
-func (h *half) ended(err error) {
+// inOrder tells whether the end of the source was an orderly one, which is to be
+// passed on. Any other ends the connection.
+func (h *half) inOrder(err error) bool {
 	s := h.session
 	if _, over := s.ending(); over {
-		return // interrupted
+		return false // interrupted
 	}
 	if (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && h.other().metReset() {
 		err = syscall.ECONNRESET
 	}
-	if !errors.Is(err, io.EOF) {
-		if !h.deaf.Load() || !isTimeout(err) { // else it was heard out
-			s.cut(h.sourceBroke(err))
-		}
-		return
+	if errors.Is(err, io.EOF) {
+		return true
 	}
+	if !h.deaf.Load() || !isTimeout(err) { // else it was heard out
+		s.cut(h.sourceBroke(err))
+	}
+	return false
+}
+
+// ended tells of the orderly end of the source and passes it on.
+func (h *half) ended() {
+	s := h.session
 	end := event.TCPHalfClosed{Side: h.from, How: event.ByFIN, Bytes: h.bytes.Load()}
 	if h.from == event.ClientSide {
 		// crypto/tls says EOF for both; a FIN must have passed the tap.

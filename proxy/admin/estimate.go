@@ -29,14 +29,15 @@ func estimate(b event.Body) int64 {
 	n := entrySize + (int64(reflect.TypeOf(b).Size())+piece-1)&^(piece-1)
 	switch b.(type) {
 	case event.ClientHello, event.ServerHello, event.OtherMessage, event.ClientCertificate, event.Verify,
-		event.HandshakeOK, event.HandshakeFailed, event.HandshakeReported:
-		return n + estimateTLS(b)
+		event.HandshakeOK, event.HandshakeFailed, event.HandshakeReported, event.Panic:
+		return n + estimateLarge(b)
 	}
-	return n + estimateOther(b)
+	return n + estimateSmall(b)
 }
 
-// estimateTLS is what bodies that tell of a handshake hold.
-func estimateTLS(b event.Body) (n int64) {
+// estimateLarge is what the bodies hold that are large themselves, those of a
+// handshake above all.
+func estimateLarge(b event.Body) (n int64) {
 	switch b := b.(type) {
 	case event.ClientHello:
 		n = int64(termSize*(len(b.Versions)+len(b.Groups)+len(b.Extensions)) + nameSize*(len(b.ALPN)+3))
@@ -55,6 +56,8 @@ func estimateTLS(b event.Body) (n int64) {
 		n = estimateFailure(&b.Failure)
 	case event.HandshakeReported:
 		n = estimateFailure(&b.Failure)
+	case event.Panic:
+		n = int64(len(b.Value) + len(b.Stack))
 	}
 	return n
 }
@@ -85,11 +88,9 @@ func extensionsSize(list []tlswire.Extension) int64 {
 	return int64(len(list)) * int64(reflect.TypeFor[tlswire.Extension]().Size())
 }
 
-// estimateOther is what the other bodies hold: of the kernel's doings, and of ours.
-func estimateOther(b event.Body) int64 {
+// estimateSmall is what the others hold, most of which tell of the kernel's doings.
+func estimateSmall(b event.Body) int64 {
 	switch b := b.(type) {
-	case event.Panic:
-		return int64(len(b.Value) + len(b.Stack))
 	case event.ConnClosed:
 		return int64(len(b.Detail)) + sizeIf(b.Kernel != nil, kernelSize)
 	case event.UpstreamFailed:

@@ -139,7 +139,9 @@ func (js *Journals) Emit(e event.Event) {
 		js.late(j, e)
 		return
 	}
-	js.keep(j, e)
+	if js.keep(j, e) {
+		j.grow(estimate(e.Body))
+	}
 	j.sockets.note(e.Body)
 	if j.verdict(e.Body) {
 		js.settle(j, e.Time)
@@ -176,15 +178,16 @@ func (js *Journals) begin(conn *event.Conn) *journal {
 	return j
 }
 
-// keep appends e, unless the journal is full and e says nothing about its end.
-func (js *Journals) keep(j *journal, e event.Event) {
+// keep appends e, unless the journal is full and e says nothing about its end. It
+// reports whether it did; what is kept is to be accounted for.
+func (js *Journals) keep(j *journal, e event.Event) bool {
 	if j.packed.n+len(j.entries) >= js.options.Events && !j.essential(e.Body) {
 		j.dropped++
 		js.counts.DroppedEvents++
-		return
+		return false
 	}
 	j.entries = append(j.entries, newEntry(e))
-	j.grow(estimate(e.Body))
+	return true
 }
 
 // grow accounts for n bytes more, or less.

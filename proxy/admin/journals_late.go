@@ -17,7 +17,9 @@ func (js *Journals) late(j *journal, e event.Event) {
 		js.counts.DroppedEvents++
 		return
 	}
-	js.keep(j, e)
+	if js.keep(j, e) {
+		j.grow(estimate(e.Body))
+	}
 	j.sockets.note(e.Body)
 	js.unindex(j)
 	js.trim() // a journal that is kept has grown
