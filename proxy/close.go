@@ -34,8 +34,10 @@ func (s *session) close() {
 	}
 	if upstream != nil {
 		s.closeUpstream(upstream, how.upstream, &over)
+		s.upstreamFlow.Closed()
 	}
 	info := s.closeClient(how.client, &over)
+	s.clientFlow.Closed()
 	s.tellLast(over, info)
 }
 
@@ -67,7 +69,8 @@ type leg struct {
 
 // closeUpstream closes the upstream's leg.
 func (s *session) closeUpstream(conn net.Conn, how manner, over *outcome) {
-	l := leg{conn: conn, flow: s.upstreamFlow, socket: &s.Upstream.Socket, party: byUpstream}
+	var l leg
+	l.conn, l.flow, l.socket, l.party = conn, s.upstreamFlow, &s.Upstream.Socket, byUpstream
 	if how == orderly {
 		how = s.seeOff(&l, s.toClient.orderly.Load(), over)
 	}
@@ -78,7 +81,8 @@ func (s *session) closeUpstream(conn net.Conn, how manner, over *outcome) {
 
 // closeClient closes the client's leg and returns the kernel's last account of it.
 func (s *session) closeClient(how manner, over *outcome) *event.TCPInfo {
-	l := leg{conn: s.tap.Conn, flow: s.clientFlow, socket: &s.Socket, party: byClient}
+	var l leg
+	l.conn, l.flow, l.socket, l.party = s.tap.Conn, s.clientFlow, &s.Socket, byClient
 	switch how {
 	case orderly:
 		how = s.seeOff(&l, false, over)
@@ -100,7 +104,6 @@ func (s *session) giveBack(l *leg, how manner, told event.TCPClosed) *event.TCPI
 	l.last.Dismiss = how == afterWord || how == dismissed
 	l.last.Read += uint64(told.BytesIn)
 	told.Kernel = l.look()
-	defer l.flow.Closed()
 	told.How = event.ByFIN
 	switch {
 	case l.last.Abort:

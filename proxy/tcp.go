@@ -21,13 +21,13 @@ type teller struct {
 }
 
 // Tell implements [tcpwatch.Teller].
-func (t *teller) Tell(f tcpwatch.Fact) {
+func (t *teller) Tell(f *tcpwatch.Fact) {
 	defer guardTeller(t.sink)
 	at := f.Time
 	if f.Kind <= tcpwatch.SawEstablished && t.side == event.ClientSide && at.After(t.began) {
 		at = t.began // it was established before it could be accepted
 	}
-	if body := t.body(&f); body != nil {
+	if body := t.body(f); body != nil {
 		t.emit(at, body)
 	}
 }

@@ -159,15 +159,10 @@ func (f *Flow) diedBefore(info *tcpwire.Info, now time.Time) {
 
 // sentFIN notes our FIN unless it is known.
 func (f *Flow) sentFIN(now time.Time) {
-	var o Observation
-	f.derive(&o, now)
-	o.Kind, o.By = SawFIN, Us
-	f.observe(&o)
-}
-
-// derive begins an observation of what the kernel says now.
-func (f *Flow) derive(o *Observation, now time.Time) {
-	o.Time, o.Source, o.Quality, o.ID = now, Sock, Derived, f.id
+	fact := f.derived(now)
+	defer fact.release()
+	fact.Kind, fact.By = SawFIN, Us
+	f.observe(&fact.Observation)
 }
 
 // see draws conclusions from TCP_INFO, read while we hold the connection. Mostly
@@ -181,14 +176,14 @@ func (f *Flow) see(info *tcpwire.Info, now time.Time) {
 	if !fin && !f.enters(info.State) {
 		return
 	}
-	var o Observation
-	f.derive(&o, now)
-	o.Info = kept(info)
+	fact := f.derived(now)
+	defer fact.release()
+	fact.Info = kept(info)
 	if fin {
-		o.Kind, o.By = SawFIN, Peer
-		f.observe(&o)
+		fact.Kind, fact.By = SawFIN, Peer
+		f.observe(&fact.Observation)
 	}
-	f.enter(info.State, &o)
+	f.enter(info.State, &fact.Observation)
 }
 
 // hungUp is called when epoll says that the peer will send no more; broken, that

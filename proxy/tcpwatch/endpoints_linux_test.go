@@ -117,4 +117,4 @@ func TestWatcherKnowsWhatWeDialed(t *testing.T) {
 
 type nobody struct{}
 
-func (nobody) Tell(Fact) {}
+func (nobody) Tell(*Fact) {}

@@ -10,7 +10,7 @@ import (
 // printer tells what ended a connection.
 type printer struct{ over chan struct{} }
 
-func (p printer) Tell(f tcpwatch.Fact) {
+func (p printer) Tell(f *tcpwatch.Fact) {
 	switch f.Kind {
 	case tcpwatch.SawFIN, tcpwatch.SawRST:
 		fmt.Printf("%v by %v, first: %v\n", f.Kind, f.By, f.First)

@@ -24,10 +24,10 @@ type teller struct {
 
 func newTeller() *teller { return &teller{over: make(chan struct{})} }
 
-func (t *teller) Tell(f Fact) {
+func (t *teller) Tell(f *Fact) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.facts = append(t.facts, f)
+	t.facts = append(t.facts, *f)
 	if f.Kind == SawEnd {
 		close(t.over)
 	}
@@ -583,7 +583,7 @@ func TestGauges(t *testing.T) {
 
 type discard struct{}
 
-func (discard) Tell(Fact) {}
+func (discard) Tell(*Fact) {}
 
 func TestWhatComesAfterTheEndIsCounted(t *testing.T) {
 	w := startT(t, sockOnly)

@@ -13,20 +13,24 @@ const maxSYNACKs = 16
 func (f *Flow) shook(snap *Snapshot) {
 	h := snap.Handshake()
 	f.state, f.told.states = tcpwire.Established, StatesOf(tcpwire.Established)
-	o := Observation{Time: snap.Time, Source: Sock, Quality: Inferred, ID: f.id}
+	fact := f.derived(snap.Time)
+	defer fact.release()
+	o := &fact.Observation
 	if f.dialed {
 		// The counters of the dialing side do not tell when it began.
-		o.Kind, o.Info, o.Quality = SawEstablished, &snap.Info, Derived
-		f.observe(&o)
+		o.Kind, o.Info = SawEstablished, &snap.Info
+		f.observe(o)
 		return
 	}
-	if !h.SYNArrived.IsZero() {
-		o.Time, o.Quality = h.SYNArrived, Derived
+	if h.SYNArrived.IsZero() {
+		o.Quality = Inferred
+	} else {
+		o.Time = h.SYNArrived
 	}
 	began, quality := o.Time, o.Quality
 	if snap.SYN != nil {
 		o.Kind, o.By, o.Segment, o.Attempt = SawSYN, Peer, snap.SYN, 1
-		f.observe(&o)
+		f.observe(o)
 	}
 	o.Kind, o.By, o.Segment = SawSYNACK, Us, nil
 	for n := range min(int(h.SYNACKRetransmits), maxSYNACKs-1) + 1 {
@@ -37,13 +41,13 @@ func (f *Flow) shook(snap *Snapshot) {
 				o.Time = snap.Time
 			}
 		}
-		f.observe(&o)
+		f.observe(o)
 	}
 	o.Kind, o.By, o.Attempt, o.Info, o.Time, o.Quality = SawEstablished, 0, 0, &snap.Info, began, quality
 	if !h.Established.IsZero() {
 		o.Time = h.Established
 	}
-	f.observe(&o)
+	f.observe(o)
 }
 
 // witness gives an observation of the sockops or packet tier to its connection,

@@ -61,16 +61,17 @@ func (f *Flow) endInTimeWait(o *Observation) {
 func (f *Flow) lasts(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.endInTimeWait(&Observation{
-		Time: now, Source: Sock, Quality: Derived, ID: f.id, Expires: f.lapses.sub(f.watcher.instant(now)),
-	})
+	fact := f.derived(now)
+	defer fact.release()
+	fact.Expires = f.lapses.sub(f.watcher.instant(now))
+	f.endInTimeWait(&fact.Observation)
 }
 
-// peerFIN notes that the peer's FIN must have come.
-func (f *Flow) peerFIN(seen *Observation) {
-	o := *seen
+// peerFIN notes that the peer's FIN must have come. It makes o the observation of
+// that.
+func (f *Flow) peerFIN(o *Observation) {
 	o.Kind, o.By = SawFIN, Peer
-	f.observe(&o)
+	f.observe(o)
 }
 
 func (f *Flow) crossed() bool { return f.has(tcpwire.Closing) }
@@ -120,11 +121,13 @@ func (f *Flow) gone(recycled func(ID) bool, now time.Time) {
 	if v == ResetAfterClose && q == Inferred && recycled(f.id) {
 		v = Recycled
 	}
-	o := &Observation{Time: now, Source: Sock, Quality: q, ID: f.id, To: tcpwire.Closed}
+	fact := f.derived(now)
+	defer fact.release()
+	fact.Quality, fact.To = q, tcpwire.Closed
 	if v == FinWait2Expired {
-		o.Time = f.watcher.time(f.expiry)
+		fact.Time = f.watcher.time(f.expiry)
 	}
-	f.end(v, o)
+	f.end(v, &fact.Observation)
 }
 
 // judge says how a connection ended that the kernel has no more.
