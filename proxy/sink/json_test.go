@@ -170,3 +170,16 @@ func FuzzMilliseconds(f *testing.F) {
 		}
 	})
 }
+
+// What a connection says is logged without garbage: the events are there already,
+// and their lines are made in place.
+func TestLinesOfAConnectionAllocateNothing(t *testing.T) {
+	j := newJSONEncoder()
+	dst := make([]byte, 0, 64<<10)
+	for _, body := range ordinary() {
+		e := event.Event{Conn: conn, Seq: 1, Time: started, Body: body}
+		if n := testing.AllocsPerRun(10, func() { j.encode(dst, e, event.Info) }); n != 0 {
+			t.Errorf("%s: %v allocations", body.Name(), n)
+		}
+	}
+}
