@@ -30,26 +30,26 @@ type knownHello struct {
 	told    event.ClientHello    // what it has in common with others of its form
 }
 
-// read returns the event of a ClientHello, without what it has of the wire.
-func (k *hellos) read(body []byte, fingerprints bool) (event.ClientHello, error) {
+// read returns what the ClientHello in body says, or has said before.
+func (k *hellos) read(body []byte, fingerprints bool) (*knownHello, error) {
 	var room [maxForm]byte
 	form, formed := tlswire.AppendHelloForm(room[:0], body)
 	if formed {
 		if h := k.find(form); h != nil {
-			return h.again(body), nil
+			return h, nil
 		}
 	}
 	decoded := new(tlswire.ClientHello)
 	if err := decoded.Decode(body); err != nil {
-		return event.ClientHello{}, err
+		return nil, err
 	}
 	tlswire.Own(decoded)
 	decoded.Random = [32]byte{}
-	told := tellHello(decoded, fingerprints)
+	h := &knownHello{decoded, tellHello(decoded, fingerprints)}
 	if formed && len(form) <= maxForm {
-		k.keep(form, &knownHello{decoded, told})
+		k.keep(form, h)
 	}
-	return told, nil
+	return h, nil
 }
 
 func (k *hellos) find(form []byte) *knownHello {
@@ -73,22 +73,21 @@ func (k *hellos) keep(form []byte, h *knownHello) {
 	k.known[string(form)] = h
 }
 
-// again returns what another hello of the same form says.
-func (h *knownHello) again(body []byte) event.ClientHello {
-	told := h.told
-	if h.decoded.PreSharedKey != nil { // the ages of its tickets are its own
-		decoded := new(tlswire.ClientHello)
-		decoded.DecodeLike(h.decoded, body)
-		decoded.Random = [32]byte{}
-		told.Decoded = decoded
+// decode returns the message itself, from a body that says what h does.
+func (h *knownHello) decode(body []byte) *tlswire.ClientHello {
+	if h.decoded.PreSharedKey == nil {
+		return h.decoded
 	}
-	return told
+	own := new(tlswire.ClientHello) // the ages of its tickets are its own
+	own.DecodeLike(h.decoded, body)
+	own.Random = [32]byte{}
+	return own
 }
 
-// tellHello makes the event of a ClientHello, without what it has of the wire.
+// tellHello makes the event of a ClientHello, without the message itself.
 func tellHello(h *tlswire.ClientHello, fingerprints bool) event.ClientHello {
 	body := event.ClientHello{
-		Message: event.Message{Decoded: h}, ServerName: certs.Printable(h.ServerName),
+		ServerName:   certs.Printable(h.ServerName),
 		CipherSuites: len(h.CipherSuites), SigAlgs: len(h.SignatureAlgorithms), ALPN: printables(h.ApplicationProtocols),
 	}
 	body.Versions = make([]string, 0, max(len(h.SupportedVersions), 1))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/tlswire"
 )
 
@@ -51,6 +52,16 @@ func helloAnyhow(r *rand.Rand) []byte {
 	return hello[:len(hello)-max(0, r.IntN(40)-38)]
 }
 
+// tellBy returns the event of a hello.
+func tellBy(k *hellos, hello []byte) (told event.ClientHello, err error) {
+	known, err := k.read(hello, true)
+	if err == nil {
+		told = known.told
+		told.Decoded = known.decode(hello)
+	}
+	return told, err
+}
+
 // What is remembered changes nothing about what is told.
 func TestHellosAreReadAsIfNoneWereRemembered(t *testing.T) {
 	var remembering hellos
@@ -62,8 +73,8 @@ func TestHellosAreReadAsIfNoneWereRemembered(t *testing.T) {
 		if form, ok := tlswire.AppendHelloForm(room[:0], hello); ok && remembering.find(form) != nil {
 			remembered++
 		}
-		got, gotErr := remembering.read(slices.Clone(hello), true)
-		want, wantErr := new(hellos).read(hello, true)
+		got, gotErr := tellBy(&remembering, slices.Clone(hello))
+		want, wantErr := tellBy(new(hellos), hello)
 		if !reflect.DeepEqual(want, got) || !reflect.DeepEqual(wantErr, gotErr) {
 			t.Fatalf("%x (-without memory +with memory):\n%s\nerrors %v and %v", hello, cmp.Diff(want, got), wantErr, gotErr)
 		}
@@ -83,7 +94,7 @@ func TestHellosHoldNoRandom(t *testing.T) {
 	var k hellos
 	hello := clientHello(t, &tls.Config{ServerName: "a.example"})
 	for range 2 {
-		told, err := k.read(hello, false)
+		told, err := tellBy(&k, hello)
 		if err != nil || told.Decoded.(*tlswire.ClientHello).Random != [32]byte{} {
 			t.Errorf("random %x, %v", told.Decoded.(*tlswire.ClientHello).Random, err)
 		}
@@ -122,7 +133,7 @@ func TestHellosAreReadConcurrently(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(3, seed%2))
 			for range 2000 {
-				k.read(helloAnyhow(r), true)
+				tellBy(&k, helloAnyhow(r))
 			}
 		})
 	}

@@ -171,12 +171,13 @@ func (v *viewer) alert(at time.Time, m *tlswire.Message, msg event.Message, a *t
 
 // clientHello tells a ClientHello.
 func (v *viewer) clientHello(at time.Time, m *tlswire.Message, msg event.Message) {
-	told, err := v.session.hellos.read(m.Body, v.session.Inspect.Fingerprints)
+	known, err := v.session.hellos.read(m.Body, v.session.Inspect.Fingerprints)
 	if err != nil {
 		v.unread(at, m, msg, err)
 		return
 	}
-	msg.Decoded = told.Decoded
+	msg.Decoded = known.decode(m.Body)
+	told := known.told
 	told.Message, told.HelloRetry = msg, v.hellos > 0
 	v.hellos++
 	v.emit(at, told)
