@@ -57,8 +57,9 @@ type Leave struct {
 	Abort   bool // by RST
 	Dismiss bool // the kernel is asked to keep nothing of it (TCP_LINGER2 of -1)
 
-	// Read is how many bytes were read of the connection; 0 if that is not known.
-	// It tells whether the peer's FIN is among what the kernel has received.
+	// Read is how many bytes were read of the connection, 0 if that is not known. It
+	// tells whether the peer's FIN is among what the kernel has received, so it must
+	// be exact: one too few passes a reset for a FIN.
 	Read uint64
 
 	// Info is TCP_INFO. It is read by [Flow.Closing] unless Len says that it has

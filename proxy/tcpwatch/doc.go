@@ -53,6 +53,11 @@
 // SYN-ACK and connections that never completed are not to be had at all. Each fact
 // says by whom it was seen and how well it is known ([Source], [Quality]).
 //
+// What became of a socket is not asked where it is known when it is closed: the
+// peer's FIN came first and ours was acknowledged, so that nothing is left; or ours
+// was first and TCP_INFO counts both, so that it is in TIME-WAIT ([Leave]). The
+// kernel may have thrown that away: there are net.ipv4.tcp_max_tw_buckets at most.
+//
 // Listeners must not be Multipath TCP, and have TCP_SAVE_SYN set; package sockopt
 // sees to both.
 //
