@@ -55,8 +55,11 @@ func (s *Stream) Partial() (Partial, bool) {
 	case s.skip > 0:
 		p.Want = recordHeaderLen + s.rec.length
 		p.Have = p.Want - s.skip
-	case len(s.buf) < recordHeaderLen:
+	case s.rec.typ == 0: // less than a header, or it may yet be something other than TLS
 		p.RecordType, p.Have = 0, len(s.buf)
+		if s.rec.length > 0 {
+			p.Want = 2 + s.rec.length // an SSLv2 record
+		}
 	default:
 		p.Have, p.Want = len(s.buf), recordHeaderLen+s.rec.length
 	}

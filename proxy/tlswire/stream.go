@@ -190,14 +190,22 @@ func (s *Stream) endRecord(at int64) {
 	s.begun = true
 }
 
+// minSSLv2 is the length of the type and version of a CLIENT-HELLO, by which
+// [Classify] knew it.
+const minSSLv2 = 3 // bytes
+
 // recordSize returns the size of the record b begins with, header included,
 // or 0 if b is too short to tell. It ends the direction if that is no record.
 func (s *Stream) recordSize(b []byte) int {
 	if !s.begun {
 		switch c := Classify(b); {
 		case c.Protocol == ProtocolSSLv2 && s.dir == ClientToServer && !c.More:
-			if s.rec.length = int(b[0]&0x7f)<<8 | int(b[1]); s.rec.length > MaxRecord {
+			switch s.rec.length = int(b[0]&0x7f)<<8 | int(b[1]); {
+			case s.rec.length > MaxRecord:
 				s.fail(exceeds("SSLv2 record length", s.rec.length, MaxRecord))
+				return 0
+			case s.rec.length < minSSLv2:
+				s.fail("SSLv2 record length " + strconv.Itoa(s.rec.length) + " is below " + strconv.Itoa(minSSLv2))
 				return 0
 			}
 			return 2 + s.rec.length
