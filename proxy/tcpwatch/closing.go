@@ -97,7 +97,7 @@ func (f *Flow) Closing(l *Leave) error {
 		f.sentFIN(now)
 	}
 	f.over = (l.Abort || info.State == tcpwire.Closed) && f.noTimeWait()
-	if !f.over && l.inTimeWait() {
+	if !f.over && l.inTimeWait(f.dialed) {
 		f.lapses = f.watcher.instant(now.Add(timeWaitLength - info.LastAckRecv))
 	}
 	return nil
@@ -105,12 +105,16 @@ func (f *Flow) Closing(l *Leave) error {
 
 // inTimeWait reports whether the kernel must have the connection in TIME-WAIT, if
 // the first FIN was ours: both have arrived, and all that was sent before them. Each
-// counts one byte, and a reset none.
-func (l *Leave) inTimeWait() bool {
+// counts one byte, and a reset none; what acknowledges a SYN counts as well.
+func (l *Leave) inTimeWait(dialed bool) bool {
 	i := &l.Info
+	ours := uint64(1)
+	if dialed {
+		ours = 2
+	}
 	return !l.Abort && i.State == tcpwire.Closed && i.Len >= infoWithSent &&
 		i.BytesReceived == l.Read+1 && (l.Read > 0 || i.DataSegsIn == 0) &&
-		i.BytesAcked == i.BytesSent-i.BytesRetrans+1
+		i.BytesAcked == i.BytesSent-i.BytesRetrans+ours
 }
 
 // infoWithSent is a length of TCP_INFO that has tcpi_bytes_retrans.

@@ -13,19 +13,25 @@ func TestTimeWaitIsKnownAtTheClose(t *testing.T) {
 	const sent = 700 // by the client, before its end
 	for _, tt := range []struct {
 		name    string
+		dialed  bool
 		read    uint64
 		reset   bool
 		asked   bool
 		verdict Verdict
 		state   tcpwire.State
 	}{
-		{"all was read, and the kernel is not asked", sent, false, false, ClosedHere, tcpwire.TimeWait},
-		{"what was read is not known, and the kernel is asked", 0, false, true, ClosedHere, tcpwire.TimeWait},
-		{"a reset is no FIN", sent, true, true, ResetAfterClose, tcpwire.Closed},
+		{"all was read, and the kernel is not asked", false, sent, false, false, ClosedHere, tcpwire.TimeWait},
+		{"what was read is not known, and the kernel is asked", false, 0, false, true, ClosedHere, tcpwire.TimeWait},
+		{"a reset is no FIN", false, sent, true, true, ResetAfterClose, tcpwire.Closed},
+		{"all was read of a dialed one", true, sent, false, false, ClosedHere, tcpwire.TimeWait},
+		{"a dialed one was reset", true, sent, true, true, ResetAfterClose, tcpwire.Closed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := startT(t, sockOnly)
 			c := watchT(t, w)
+			if tt.dialed {
+				c = watchDialedT(t, w)
+			}
 			c.halfClose(t)
 			c.client.Write(make([]byte, sent))
 			drainOnce(t, c.server)
@@ -57,4 +63,22 @@ func TestTimeWaitIsKnownAtTheClose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// watchDialedT watches the dialing end of a connection: "server" is our end in what
+// it returns, as ever.
+func watchDialedT(t testing.TB, w *Watcher) watched {
+	t.Helper()
+	ours, peer := pair(t, listen(t, "127.0.0.1:0"))
+	t.Cleanup(func() { peer.SetLinger(0); peer.Close() })
+	snap, err := OpenDialed(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl := newTeller()
+	f, err := w.WatchDialed(ours, snap, tl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watched{tl, peer, ours, f}
 }
