@@ -70,6 +70,11 @@ func (w *Watcher) heard(f *Flow, a *lookup, now time.Time) bool {
 	case a.err == nil:
 		return f.found(a.socket, now)
 	case errors.Is(a.err, ErrNotFound):
+		if f.mayShrink() {
+			if s, err := w.diag.Get(f.id); err == nil {
+				return f.found(s, now)
+			}
+		}
 		if !f.over && w.waits() { // what ended it may be on its way to us yet
 			f.over = true
 			return false
@@ -78,6 +83,17 @@ func (w *Watcher) heard(f *Flow, a *lookup, now time.Time) bool {
 		return true
 	}
 	return false // asked again later, until its time is over
+}
+
+// mayShrink reports whether the kernel may be putting a mini-socket, of FIN-WAIT-2
+// or TIME-WAIT, in the place of the connection's. Look-ups take no lock, and for a
+// moment they find neither: the new one is in the table before it may be used
+// (inet_twsk_hashdance_schedule in net/ipv4/inet_timewait_sock.c). So who is not
+// found then is asked for twice.
+func (f *Flow) mayShrink() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.over && !f.abort && f.first() != Peer
 }
 
 // waits reports whether better witnesses are waited for.

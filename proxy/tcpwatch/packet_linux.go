@@ -124,7 +124,7 @@ func (p *packets) begin() error {
 func (p *packets) prove() error {
 	var port uint16
 	var syn, synack bool
-	defer time.AfterFunc(2*selfTestFor, p.wake).Stop() // if nothing comes, reading waits
+	defer p.wakeIn(2 * selfTestFor)() // if nothing comes, reading waits
 	return selfTest(func(own uint16) error {
 		port = own
 		return p.filter([]uint16{own})
@@ -302,6 +302,18 @@ func (p *packets) close() error {
 	p.closed = true
 	p.handle.Close()
 	return nil
+}
+
+// wakeIn calls wake after that time, unless what it returns is called before. Once
+// that has returned, wake is not at work.
+func (p *packets) wakeIn(d time.Duration) (stop func()) {
+	woken := make(chan struct{})
+	t := time.AfterFunc(d, func() { defer close(woken); p.wake() })
+	return func() {
+		if !t.Stop() {
+			<-woken
+		}
+	}
 }
 
 // wake ends the reader's wait: poll cannot be interrupted, but whatever passes the
