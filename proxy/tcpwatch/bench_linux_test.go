@@ -28,8 +28,8 @@ import (
 // the ratio of the lower quartiles, which leaves the disturbed ones out, and that
 // of two runs without anything, which tells how far either can be trusted.
 func BenchmarkTiers(b *testing.B) {
-	b.Run("bare", func(b *testing.B) { benchmarkTiers(b, nil, 200) })
-	b.Run("mtls", func(b *testing.B) { benchmarkTiers(b, mutualTLS(b), 30) })
+	b.Run("bare", func(b *testing.B) { benchmarkTiers(b, nil, 2000) })
+	b.Run("mtls", func(b *testing.B) { benchmarkTiers(b, mutualTLS(b), 100) })
 }
 
 func benchmarkTiers(b *testing.B, config *tls.Config, slice int) {

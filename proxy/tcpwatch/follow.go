@@ -13,12 +13,16 @@ import (
 // TIME-WAIT is not among them: it is an end, and there may be many.
 var unfinished = StatesOf(tcpwire.FinWait1, tcpwire.FinWait2, tcpwire.Closing, tcpwire.LastAck)
 
-// steps are when a closed connection is asked for, after the close: at the next
-// beat, when most are over, and later those that are not. Then it is asked for every
+// steps are when a closed connection is asked for, after the close, or a little
+// later: at the next beat, when most are over, and then those that are not. Then it is asked for every
 // few seconds.
 var steps = [...]time.Duration{beat, 50 * time.Millisecond, 250 * time.Millisecond, time.Second}
 
 const (
+	// together is how far apart the times are at which closed connections are asked
+	// for: those closed in between cost one awakening.
+	together = 20 * time.Millisecond
+
 	askEvery  = 5 * time.Second
 	askJitter = 500 * time.Millisecond
 
@@ -35,7 +39,7 @@ const (
 )
 
 // follow asks what became of a connection that was just closed, and goes on
-// asking if it is not over. Those closed within a beat are asked for together, at
+// asking if it is not over. Those closed within 20 ms are asked for together, at
 // some 1 µs each. Where it is known at the close what is left, or that nothing is, and
 // no better witness is to be waited for, this is its end.
 func (w *Watcher) follow(f *Flow) {
@@ -138,6 +142,7 @@ func (w *Watcher) postponed(f *Flow, now time.Time) {
 	if f.over {
 		f.next = at.add(w.patience)
 	}
+	f.next = f.next.upTo(together)
 	var evicted *Flow
 	if len(w.pending) >= w.max {
 		evicted = heap.Pop(&w.pending).(*Flow)

@@ -29,3 +29,11 @@ func (w *Watcher) time(i instant) time.Time {
 func (i instant) add(d time.Duration) instant { return i + instant(d) }
 
 func (i instant) sub(earlier instant) time.Duration { return time.Duration(i - earlier) }
+
+// upTo is the first multiple of d that is not before i.
+func (i instant) upTo(d time.Duration) instant {
+	if r := i % instant(d); r > 0 {
+		return i + instant(d) - r
+	}
+	return i
+}

@@ -43,7 +43,7 @@ const (
 	defaultMaxPending = 32768 // some 13 MB
 	defaultGauge      = time.Second
 
-	// beat is how long the goroutine lets work pile up: connections that are new,
+	// beat is how long the goroutine lets work pile up, at least: connections that are new,
 	// those that were closed, and the news of hangups after it dealt with some. To
 	// wake it for each would cost more than what it does then. It is about as long as
 	// the kernel's own clock for such things, the jiffy of 4 ms.
