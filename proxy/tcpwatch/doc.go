@@ -39,7 +39,7 @@
 // be called once, right after accept. Packets carry no cookie: they are joined by
 // four-tuple and the client's initial sequence number.
 //
-// Everything is bounded: 32,768 closed connections are followed, as many
+// Everything is bounded: 28,000 closed connections are followed, as many
 // observations kept of connections not yet accepted, 64 retransmissions told of a
 // connection. What is dropped or lost is counted ([Stats]), so that silence can be
 // told from absence.
