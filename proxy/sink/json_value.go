@@ -122,16 +122,16 @@ func appendJSONByte(dst []byte, c byte) []byte {
 	case c == '\t':
 		return append(dst, `\t`...)
 	}
-	return appendHex(append(dst, `\u`...), uint32(c), 4)
+	return fmt.Appendf(dst, `\u%04x`, c)
 }
 
 // appendJSONRune appends r by its number, in UTF-16 as JSON has it.
 func appendJSONRune(dst []byte, r rune) []byte {
 	if r1, r2 := utf16.EncodeRune(r); r1 != utf8.RuneError {
-		dst = appendHex(append(dst, `\u`...), uint32(r1), 4)
+		dst = fmt.Appendf(dst, `\u%04x`, r1)
 		r = r2
 	}
-	return appendHex(append(dst, `\u`...), uint32(r), 4)
+	return fmt.Appendf(dst, `\u%04x`, r)
 }
 
 func appendInt(dst []byte, v int64) []byte   { return strconv.AppendInt(dst, v, 10) }

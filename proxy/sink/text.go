@@ -14,12 +14,3 @@ func shorten(s string, limit int) string {
 	}
 	return s[:cut] + "…"
 }
-
-const hexDigits = "0123456789abcdef"
-
-func appendHex(dst []byte, v uint32, digits int) []byte {
-	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
-		dst = append(dst, hexDigits[v>>shift&0xf])
-	}
-	return dst
-}

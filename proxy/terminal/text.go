@@ -4,6 +4,7 @@
 package terminal
 
 import (
+	"fmt"
 	"unicode"
 	"unicode/utf8"
 )
@@ -43,7 +44,7 @@ func Append(dst []byte, s string, ascii bool) []byte {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			dst = appendHex(append(dst, `\x`...), uint32(s[i]), 2)
+			dst = fmt.Appendf(dst, `\x%02x`, s[i])
 			marks = maxMarks
 		case ascii:
 			dst = appendASCII(dst, r)
@@ -95,18 +96,9 @@ func appendEscaped(dst []byte, r rune) []byte {
 	case r == '\t':
 		return append(dst, `\t`...)
 	case r < utf8.RuneSelf:
-		return appendHex(append(dst, `\x`...), uint32(r), 2)
+		return fmt.Appendf(dst, `\x%02x`, r)
 	case r <= 0xffff:
-		return appendHex(append(dst, `\u`...), uint32(r), 4)
+		return fmt.Appendf(dst, `\u%04x`, r)
 	}
-	return appendHex(append(dst, `\U`...), uint32(r), 8)
-}
-
-const hexDigits = "0123456789abcdef"
-
-func appendHex(dst []byte, v uint32, digits int) []byte {
-	for shift := 4 * (digits - 1); shift >= 0; shift -= 4 {
-		dst = append(dst, hexDigits[v>>shift&0xf])
-	}
-	return dst
+	return fmt.Appendf(dst, `\U%08x`, r)
 }
