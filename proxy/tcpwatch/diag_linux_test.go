@@ -70,7 +70,7 @@ func fill(t *testing.T, conn *net.TCPConn) {
 }
 
 // abortAtEnd resets a connection after the test, so that nothing lingers.
-func abortAtEnd(t *testing.T, conn *net.TCPConn) {
+func abortAtEnd(t testing.TB, conn *net.TCPConn) {
 	t.Cleanup(func() { conn.SetLinger(0); conn.Close() })
 }
 

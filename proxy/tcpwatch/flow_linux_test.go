@@ -122,17 +122,31 @@ func watchAt(t testing.TB, w *Watcher, ln *net.TCPListener) watched {
 	t.Helper()
 	client, server := pair(t, ln)
 	client.SetReadBuffer(4096)
-	t.Cleanup(func() { client.SetLinger(0); client.Close() })
-	snap, err := Open(server)
+	return watchEnd(t, client, server, Open, w.Watch)
+}
+
+// watchDialedT watches the dialing end of a connection: "server" is our end in what
+// it returns, as ever.
+func watchDialedT(t testing.TB, w *Watcher) watched {
+	t.Helper()
+	ours, peer := pair(t, listen(t, "127.0.0.1:0"))
+	return watchEnd(t, peer, ours, OpenDialed, w.WatchDialed)
+}
+
+func watchEnd(t testing.TB, peer, ours *net.TCPConn, open func(net.Conn) (*Snapshot, error),
+	watch func(net.Conn, *Snapshot, Teller) (*Flow, error)) watched {
+	t.Helper()
+	abortAtEnd(t, peer)
+	snap, err := open(ours)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tl := newTeller()
-	f, err := w.Watch(server, snap, tl)
+	f, err := watch(ours, snap, tl)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return watched{tl, client, server, f}
+	return watched{tl, peer, ours, f}
 }
 
 // close closes the server's end as the proxy does.

@@ -64,21 +64,3 @@ func TestTimeWaitIsKnownAtTheClose(t *testing.T) {
 		})
 	}
 }
-
-// watchDialedT watches the dialing end of a connection: "server" is our end in what
-// it returns, as ever.
-func watchDialedT(t testing.TB, w *Watcher) watched {
-	t.Helper()
-	ours, peer := pair(t, listen(t, "127.0.0.1:0"))
-	t.Cleanup(func() { peer.SetLinger(0); peer.Close() })
-	snap, err := OpenDialed(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tl := newTeller()
-	f, err := w.WatchDialed(ours, snap, tl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return watched{tl, peer, ours, f}
-}

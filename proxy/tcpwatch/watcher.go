@@ -43,8 +43,8 @@ const (
 	defaultMaxPending = 28000 // some 9 MB with sock alone, 13 with all tiers
 	defaultGauge      = time.Second
 
-	// beat is how long the goroutine lets work pile up, at least: connections that are new,
-	// those that were closed, and the news of hangups after it dealt with some. To
+	// beat is how long the goroutine lets news of hangups pile up after it dealt with
+	// some, and the least time after a close at which it asks what became of it. To
 	// wake it for each would cost more than what it does then. It is about as long as
 	// the kernel's own clock for such things, the jiffy of 4 ms.
 	beat = 5 * time.Millisecond
