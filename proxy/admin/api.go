@@ -6,9 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strconv"
+	"net/url"
+	"path"
 	"time"
 
 	"mtlsproxy/proxy/event"
@@ -77,23 +76,29 @@ func Reasons() []ReasonInfo {
 	return list
 }
 
-const (
-	defaultLimit = 100 // connections of a list
-	mostLimit    = 1000
-)
-
 func (a API) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/api/v1/info", a.info)
+	mux.HandleFunc("/api/v1/info", bare(a.info))
 	mux.HandleFunc("/api/v1/connections", a.kept(a.connections))
 	mux.HandleFunc("/api/v1/connections/{id}", a.kept(a.connection))
 	mux.HandleFunc("/api/v1/connections/{id}/ladder.txt", a.kept(a.ladder))
-	mux.HandleFunc("/api/v1/sockets", a.sockets)
-	mux.HandleFunc("/api/v1/reasons", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, Reasons()) })
+	mux.HandleFunc("/api/v1/sockets", bare(a.sockets))
+	mux.HandleFunc("/api/v1/reasons", bare(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, Reasons()) }))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %q", r.URL.Path))
 	})
 	return guard(mux)
+}
+
+// bare is a handler that takes no parameters.
+func bare(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := parameters(r); err != nil {
+			writeProblem(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		next(w, r)
+	}
 }
 
 // kept answers for a handler that needs journals where there are none.
@@ -120,6 +125,8 @@ func guard(next http.Handler) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			writeProblem(w, http.StatusMethodNotAllowed, "this door answers questions only: use GET")
+		case r.URL.Path != path.Clean(r.URL.Path): // the mux would answer with a redirect
+			writeProblem(w, http.StatusNotFound, fmt.Sprintf("there is nothing at %q", r.URL.Path))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -155,7 +162,12 @@ func (a API) info(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a API) connections(w http.ResponseWriter, r *http.Request) {
-	f, err := filterOf(r)
+	q, err := parameters(r, filterParameters...)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	f, err := filterOf(q)
 	if err != nil {
 		writeProblem(w, http.StatusBadRequest, err.Error())
 		return
@@ -171,71 +183,22 @@ func (a API) connections(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, list)
 }
 
-// filterOf reads a filter from a question's parameters.
-func filterOf(r *http.Request) (Filter, error) {
-	q := r.URL.Query()
-	f := Filter{Outcome: Outcome(q.Get("outcome")), Reason: q.Get("reason"), Limit: defaultLimit}
-	if f.Outcome != "" && !slices.Contains(Outcomes(), f.Outcome) {
-		return f, fmt.Errorf("outcome %q is not one of %v", f.Outcome, Outcomes())
-	}
-	if f.Reason != "" {
-		if _, ok := event.ParseReason(f.Reason); !ok {
-			return f, fmt.Errorf("reason %q is not a code; GET /api/v1/reasons lists them", f.Reason)
-		}
-	}
-	var err error
-	if f.Client, err = ParseClient(q.Get("client")); err != nil {
-		return f, err
-	}
-	if s := q.Get("limit"); s != "" {
-		if f.Limit, err = strconv.Atoi(s); err != nil || f.Limit < 1 || f.Limit > mostLimit {
-			return f, fmt.Errorf("limit %q is not a number from 1 to %d", s, mostLimit)
-		}
-	}
-	if s := q.Get("before"); s != "" {
-		if f.Before, err = strconv.ParseUint(s, 10, 64); err != nil {
-			return f, fmt.Errorf("before %q is not a number", s)
-		}
-	}
-	return f, nil
-}
-
-// ParseClient reads an address or a prefix (CIDR) that clients are chosen by. The
-// empty string is any.
-func ParseClient(s string) (netip.Prefix, error) {
-	if s == "" {
-		return netip.Prefix{}, nil
-	}
-	if a, err := netip.ParseAddr(s); err == nil {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, fmt.Errorf("client %q is neither an address nor a prefix such as 10.0.0.0/8", s)
-	}
-	return p.Masked(), nil
-}
-
 // find returns the document a question is about. The id "last" is that of the
-// connection settled last, within the question's filter.
-func (a API) find(w http.ResponseWriter, r *http.Request) (*Document, bool) {
+// connection settled last, within the question's filter; also are the further
+// parameters, which it returns.
+func (a API) find(w http.ResponseWriter, r *http.Request, also ...string) (*Document, url.Values) {
 	id := r.PathValue("id")
-	var j Journal
-	var ok bool
 	if id == "last" {
-		f, err := filterOf(r)
-		if err != nil {
-			writeProblem(w, http.StatusBadRequest, err.Error())
-			return nil, false
-		}
-		if j, ok = a.Journals.Last(f); !ok {
-			writeProblem(w, http.StatusNotFound, "no such connection has ended yet, or none is kept any more")
-			return nil, false
-		}
-	} else if j, ok = a.Journals.Find(id); !ok {
-		writeProblem(w, http.StatusNotFound, fmt.Sprintf("there is no connection %q, or it is not kept any more", id))
-		return nil, false
+		also = append(also, filterParameters...)
+	}
+	q, err := parameters(r, also...)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, err.Error())
+		return nil, nil
+	}
+	j, ok := a.journal(w, id, q)
+	if !ok {
+		return nil, nil
 	}
 	d := j.Document()
 	if d.Diagnosis != nil && d.Outcome == Failed {
@@ -244,27 +207,46 @@ func (a API) find(w http.ResponseWriter, r *http.Request) (*Document, bool) {
 			d.Diagnosis.Seen = &seen
 		}
 	}
-	return d, true
+	return d, q
+}
+
+// journal returns the journal of an id, or says that there is none.
+func (a API) journal(w http.ResponseWriter, id string, q url.Values) (Journal, bool) {
+	if id != "last" {
+		j, ok := a.Journals.Find(id)
+		if !ok {
+			writeProblem(w, http.StatusNotFound, fmt.Sprintf("there is no connection %q, or it is not kept any more", id))
+		}
+		return j, ok
+	}
+	f, err := filterOf(q)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, err.Error())
+		return Journal{}, false
+	}
+	j, ok := a.Journals.Last(f)
+	if !ok {
+		writeProblem(w, http.StatusNotFound, "no such connection has ended yet, or none is kept any more")
+	}
+	return j, ok
 }
 
 func (a API) connection(w http.ResponseWriter, r *http.Request) {
-	if d, ok := a.find(w, r); ok {
+	if d, _ := a.find(w, r); d != nil {
 		writeJSON(w, d)
 	}
 }
 
 func (a API) ladder(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	o := LadderOptions{ASCII: q.Get("ascii") == "1", Short: q.Get("short") == "1"}
-	if s := q.Get("width"); s != "" {
-		var err error
-		if o.Width, err = strconv.Atoi(s); err != nil || o.Width < 1 || o.Width > 1000 {
-			writeProblem(w, http.StatusBadRequest, fmt.Sprintf("width %q is not a number from 1 to 1000", s))
-			return
-		}
+	d, q := a.find(w, r, ladderParameters...)
+	if d == nil {
+		return
 	}
-	if d, ok := a.find(w, r); ok {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Write(AppendLadder(nil, d, o)) // whoever went away misses it
+	o, err := ladderOptionsOf(q)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, err.Error())
+		return
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Write(AppendLadder(nil, d, o)) // whoever went away misses it
 }

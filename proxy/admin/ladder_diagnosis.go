@@ -70,7 +70,7 @@ func (l *ladder) seen(d *Diagnosis) {
 	if d.Seen == nil || d.Seen.Count < 2 {
 		return
 	}
-	text := strconv.Itoa(d.Seen.Count) + " times in " + took(d.Seen.Last.Sub(d.Seen.First).Microseconds()) + " from "
+	text := strconv.Itoa(d.Seen.Count) + " times in " + took(d.Seen.Last.Sub(d.Seen.First.Time).Microseconds()) + " from "
 	if d.Seen.Addresses == 1 {
 		text += "1 address"
 	} else {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 
 	"mtlsproxy/proxy/event"
 )
@@ -132,10 +131,10 @@ func (s *snapshot) journal() Journal {
 
 // Seen says how often a failure of one kind is among the connections kept.
 type Seen struct {
-	Count     int       `json:"count"`
-	Addresses int       `json:"addresses"` // client addresses it came from
-	First     time.Time `json:"first"`     // the oldest that is kept
-	Last      time.Time `json:"last"`
+	Count     int  `json:"count"`
+	Addresses int  `json:"addresses"` // client addresses it came from
+	First     Time `json:"first"`     // the oldest that is kept
+	Last      Time `json:"last"`
 }
 
 // Seen returns how often connections failed for a reason, among those kept.
@@ -152,11 +151,11 @@ func (js *Journals) Seen(r event.Reason) Seen {
 			}
 			s.Count++
 			from[j.conn.Client.Addr()] = struct{}{}
-			if s.First.IsZero() || j.settled.Before(s.First) {
-				s.First = j.settled
+			if s.First.IsZero() || j.settled.Before(s.First.Time) {
+				s.First.Time = j.settled
 			}
-			if j.settled.After(s.Last) {
-				s.Last = j.settled
+			if j.settled.After(s.Last.Time) {
+				s.Last.Time = j.settled
 			}
 		}
 	}

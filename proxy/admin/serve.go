@@ -29,14 +29,15 @@ const (
 // word, not the caller's. The error is nil when ctx ended it.
 func Serve(ctx context.Context, ln net.Listener, api API) error {
 	srv := &http.Server{
-		Handler:           api.handler(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(io.Discard, "", 0), // it would be about our own commands going away
-		ConnContext:       withPeer,
+		Handler:                      api.handler(),
+		ReadHeaderTimeout:            headerTimeout,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		DisableGeneralOptionsHandler: true,                       // OPTIONS * is nobody's to ask either
+		ErrorLog:                     log.New(io.Discard, "", 0), // it would be about our own commands going away
+		ConnContext:                  withPeer,
 	}
 	if err := serveUntil(ctx, srv, ln); err != nil {
 		return fmt.Errorf("admin socket: %w", err)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,17 @@ func TestAnswers(t *testing.T) {
 		{"/api/v1/connections/7q41/ladder.txt?width=x", 400, `not a number`},
 		{"/api/v1/reasons", 200, `{"code":"client_cert_missing","class":"client_certificate","what":`},
 		{"/", 404, `there is nothing at`},
+		{"/api/v1//info", 404, `there is nothing at`},
+		{"/api/v1/connections/../../../etc/passwd", 404, `there is nothing at`},
+		{"/api/v1/connections/%2e%2e%2f..%2fetc", 404, `there is nothing at`},
+		{"/api/v1/connections?outcom=failed", 400, `no parameter \"outcom\" here; there are outcome, reason,`},
+		{"/api/v1/connections?outcome=ok&outcome=failed", 400, `outcome comes 2 times`},
+		{"/api/v1/connections?limit=%zz", 400, `cannot be read`},
+		{"/api/v1/connections/7q48?outcome=failed", 400, `no parameter \"outcome\" here, nor any other`},
+		{"/api/v1/connections/7q41/ladder.txt?ascii=true", 400, `ascii \"true\" is not 0 or 1`},
+		{"/api/v1/connections/last/ladder.txt?outcome=failed&short=1&ascii=0", 200, "✘ failed   7q4c"},
+		{"/api/v1/info?x", 400, `no parameter \"x\" here, nor any other`},
+		{"/api/v1/connections?reason=" + strings.Repeat("a", 9000), 400, `is not a code`},
 	} {
 		t.Run(tt.path, func(t *testing.T) {
 			resp, body := ask(t, s, http.MethodGet, tt.path)
@@ -128,6 +140,38 @@ func TestOnlyQuestionsAreAnswered(t *testing.T) {
 		if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" || !strings.Contains(body, `"status":405`) {
 			t.Errorf("%s: %d %s", method, resp.StatusCode, body)
 		}
+	}
+}
+
+// TestTimesOfTheAPIAreWrittenAlike holds all times of a document to one form, that
+// of the log.
+func TestTimesOfTheAPIAreWrittenAlike(t *testing.T) {
+	s := door(t)
+	_, body := ask(t, s, http.MethodGet, "/api/v1/connections/7q41")
+	times := regexp.MustCompile(`"(started|first|last)":"([^"]*)"`).FindAllStringSubmatch(body, -1)
+	if len(times) != 3 {
+		t.Fatalf("%d times in %s", len(times), body)
+	}
+	for _, m := range times {
+		if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$`).MatchString(m[2]) {
+			t.Errorf("%s is %s", m[1], m[2])
+		}
+	}
+}
+
+// TestNobodyIsAnsweredBesideTheGuard asks what net/http would answer by itself.
+func TestNobodyIsAnsweredBesideTheGuard(t *testing.T) {
+	conn, err := net.Dial("unix", door(t).Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 405 ") {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
