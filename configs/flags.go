@@ -43,7 +43,9 @@ func (f *field) help() string {
 	if i := strings.Index(doc, ". "); i > 0 {
 		doc = doc[:i]
 	}
-	doc = strings.ToLower(doc[:1]) + doc[1:]
+	if len(doc) < 2 || doc[1:2] == strings.ToLower(doc[1:2]) { // else it begins with an abbreviation
+		doc = strings.ToLower(doc[:1]) + doc[1:]
+	}
 	if len(f.enum) > 0 && !strings.Contains(doc, f.enum[0]) {
 		doc += ": " + strings.Join(f.enum, ", ")
 	}

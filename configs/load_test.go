@@ -281,3 +281,14 @@ func TestFind(t *testing.T) {
 		t.Errorf("found %q without an environment", got)
 	}
 }
+
+func TestHelpOfShortFlagsKeepsAbbreviations(t *testing.T) {
+	for _, s := range ShortFlags() {
+		if s.Name == "--cert" && !strings.HasPrefix(s.Help, "PEM file") {
+			t.Errorf("%s: %q", s.Name, s.Help)
+		}
+		if s.Name == "--listen" && !strings.HasPrefix(s.Help, "where to listen") {
+			t.Errorf("%s: %q", s.Name, s.Help)
+		}
+	}
+}

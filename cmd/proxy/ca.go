@@ -48,7 +48,7 @@ ca.pem (what verifiers trust), issuing.pem, and their keys with mode 0600. It
 never overwrites: a directory that holds a CA already ends it with exit code 73.`,
 		Example: `  proxy ca init
   proxy ca init --dir ./ca --name Demo --days 30 -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

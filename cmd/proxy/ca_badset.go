@@ -41,7 +41,7 @@ that guards nothing.`,
 		Example: `  proxy ca badset --out bad
   proxy ca badset --dir ./ca --out bad -o json
   curl --cacert bad/ca.pem --cert bad/expired.pem --key bad/expired-key.pem https://localhost:8443/`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

@@ -27,7 +27,7 @@ Run it before the last one ends, from cron or a timer: verifiers refuse everyone
 when the list is stale.`,
 		Example: `  proxy ca crl --days 7
   proxy ca crl --out - | openssl crl -noout -text`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			life, err := ca.Days(days)
 			if err != nil {

@@ -25,7 +25,7 @@ func newCAExportCommand() *cobra.Command {
 PEM or as a trust store for Java. It exports no key.`,
 		Example: `  proxy ca export >trust.pem
   proxy ca export --form jks --out trust.jks --password-file pass`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case form != "pem" && form != "p12" && form != "jks":

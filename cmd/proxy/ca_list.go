@@ -40,7 +40,7 @@ func newCAListCommand() *cobra.Command {
 		Long:  "list shows what the CA has issued, what ends first before the rest.",
 		Example: `  proxy ca list --status good --expires-in 14d
   proxy ca list -o json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

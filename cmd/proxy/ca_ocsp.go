@@ -32,7 +32,7 @@ It speaks plain HTTP, as OCSP does: the answers are signed. SIGHUP loads the
 CA anew, after ca rotate; SIGTERM ends it.`,
 		Example: `  proxy ca ocsp --listen 127.0.0.1:8889
   openssl ocsp -url http://127.0.0.1:8889 -CAfile ca/ca.pem -issuer ca/issuing.pem -cert alice.pem`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			good, err := ca.ParseLife(life)
 			if err != nil {

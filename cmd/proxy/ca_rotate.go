@@ -29,7 +29,7 @@ verifies; issue or renew the certificates; then give out ca.pem alone. A server
 whose clients trust the old root only sends cross-new-by-old.pem after its chain.`,
 		Example: `  proxy ca rotate --dir ./ca
   proxy ca rotate --same-key --days 3650`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

@@ -46,7 +46,7 @@ SIGHUP loads everything anew: the CA, after ca rotate, the server's certificate
 and the clients' CAs, the profiles and the shared key. SIGTERM ends it.`,
 		Example: `  proxy ca serve --listen :8888 --cert server.pem --key server-key.pem \
     --client-ca ca/ca.pem --allow spiffe://demo.test/ci --profiles profiles.json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	f.caFlags.add(cmd)

@@ -35,8 +35,9 @@ names and usages, a life as long, a new serial number and a new key. It exits 1
 and does nothing if the certificate is not due, so that cron may run it.
 
 FILE is STEM.pem; STEM-chain.pem and STEM-key.pem lie beside it. Each is replaced
-atomically, and all are put back if one cannot be.`,
-		Example: `  proxy cert renew server.pem --if-expires-in 7d && proxy reload
+atomically, and all are put back if one cannot be. A running proxy notices that
+they changed (reload.watch).`,
+		Example: `  proxy cert renew server.pem --if-expires-in 7d
   proxy cert renew server.pem --force`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },

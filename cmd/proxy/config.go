@@ -32,6 +32,7 @@ func newConfigCommand(
 		RunE:  runGroup,
 	}
 	cmd.AddCommand(c.initCommand(), c.validateCommand(), c.showCommand(), c.explainCommand(), c.schemaCommand())
+	addLater(cmd, laterOf["config"])
 	return cmd
 }
 
@@ -65,7 +66,7 @@ func (c configCommand) initCommand() *cobra.Command {
 		Short: "write a commented file to start from",
 		Example: "  proxy config init --profile sidecar --ca ca.pem --cert server.pem --key server-key.pem >proxy.yaml\n" +
 			"  proxy config validate -c proxy.yaml",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			content, err := configs.Starter(profile, o)
 			if err != nil {
@@ -91,7 +92,7 @@ func (c configCommand) validateCommand() *cobra.Command {
 		Long: `validate reads the configuration as run would, checks its values against each
 other and loads the certificates it names. Every finding is one line with its
 place. It exits 0 without an error, 78 with one, 66 if the file is missing.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
@@ -180,7 +181,7 @@ func (c configCommand) schemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "print the JSON Schema of the configuration file, for editors",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return write(cmd.OutOrStdout(), configs.JSONSchema())
 		},

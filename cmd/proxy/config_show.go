@@ -21,7 +21,7 @@ func (c configCommand) showCommand() *cobra.Command {
 		Long: `show prints every key with the value it has once flags, environment, file and
 defaults are laid over each other. With --origin it says where each comes from:
 as a table, as comments with -o yaml, as fields with -o json.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "yaml", "json"); err != nil {
 				return err

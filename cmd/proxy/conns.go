@@ -28,6 +28,7 @@ func newConnsCommand() *cobra.Command {
 		RunE:  runGroup,
 	}
 	cmd.AddCommand(newConnsListCommand(), newConnsShowCommand())
+	addLater(cmd, laterOf["conns"])
 	return cmd
 }
 
@@ -101,7 +102,7 @@ func newConnsListCommand() *cobra.Command {
 		Short: "list connections, the newest first",
 		Example: "  proxy conns list --outcome failed\n" +
 			"  proxy conns list --reason client_cert_missing --client 10.0.0.0/8 --last 100 -o json",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

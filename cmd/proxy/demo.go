@@ -53,7 +53,7 @@ Off a terminal the first line on standard output is a JSON object whose event is
 demo.ready; the log follows on standard error, one JSON object a line.`,
 		Example: `  proxy demo --scenario ok,resumed,tls12
   proxy demo --no-traffic --json`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, o) },
 	}
 	f := cmd.Flags()

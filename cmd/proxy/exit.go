@@ -100,12 +100,43 @@ func runGroup(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
+	return unknownCommand(cmd, args)
+}
+
+// unknownCommand is the Args of a command that holds others and takes nothing
+// itself. It suggests what may have been meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
 	if cmd.SuggestionsMinimumDistance == 0 {
 		cmd.SuggestionsMinimumDistance = 2 // what cobra takes for the root
 	}
 	msg := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		msg += fmt.Sprintf(" – did you mean %q?", near[0])
+	} else {
+		msg += fmt.Sprintf("; `%s --help` lists them", cmd.CommandPath())
 	}
 	return exitWith(exUsage, errors.New(msg))
+}
+
+// noArgs is the Args of a command that takes none and holds no others. cobra's
+// own speaks of unknown commands.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return exitWith(exUsage, fmt.Errorf("%q takes no argument, got %q", cmd.CommandPath(), args[0]))
+}
+
+// flagError is what becomes of a flag that is not known. Behind a command that is
+// not known either, the command is what to speak of.
+func flagError(cmd *cobra.Command, err error) error {
+	if cmd.HasSubCommands() {
+		if unknown := unknownCommand(cmd, cmd.Flags().Args()); unknown != nil {
+			return unknown
+		}
+	}
+	return err
 }

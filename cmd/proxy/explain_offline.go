@@ -128,7 +128,7 @@ func (o *explainOptions) explainError(cmd *cobra.Command) error {
 	found := recognised{Error: o.text, Matches: admin.Recognise(o.text), Reasons: []admin.ReasonInfo{}}
 	if len(found.Matches) == 0 {
 		return exitWith(exNo, errors.New("nothing in this text is known\n"+
-			"       `proxy explain --last` asks a running instance what it saw; `proxy explain --alert` knows the alerts"))
+			"       `proxy explain --last` asks a running instance what it saw; `proxy explain --alert N` knows the alerts"))
 	}
 	seen := map[string]bool{}
 	for _, m := range found.Matches {

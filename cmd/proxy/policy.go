@@ -205,7 +205,7 @@ which alert a client would see. It exits 0 if the client may pass, 1 if not.
 The file holds what the client would send: its certificate, then the
 intermediates. Without --cert the client has none.`,
 		Example: "  proxy policy check -c proxy.yaml --cert alice.pem --sni api.example --ip 192.0.2.7",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err

@@ -20,7 +20,7 @@ func newRootCommand() *cobra.Command {
 allows, and records why each connection went as it did.
 
 Called without a command it runs a demo on loopback with throwaway certificates.`,
-		Args:          cobra.NoArgs,
+		Args:          unknownCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,6 +44,8 @@ Called without a command it runs a demo on loopback with throwaway certificates.
 		newSocketsCommand(),
 		newVersionCommand(),
 	)
+	addLater(root, laterCommands)
+	root.SetFlagErrorFunc(flagError)
 	return root
 }
 

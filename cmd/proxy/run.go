@@ -38,7 +38,7 @@ the flags. The short flags alone are a complete configuration:
   proxy run --listen 127.0.0.1:8443 --upstream 127.0.0.1:9000 \
             --cert server.pem --key server-key.pem \
             --client-ca ca.pem --client-auth require`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			src, err := configSource(cmd)
 			if err != nil {

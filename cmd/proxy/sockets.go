@@ -53,7 +53,7 @@ an instance that is asked sooner answers with what it saw last.`,
   proxy sockets --watch
   proxy sockets -o json | jq .findings
   proxy sockets --port 8443 --port 8080`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(o.Output, "text", "json"); err != nil {
 				return err
