@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -88,7 +87,11 @@ func LoadCRLs(paths ...string) ([]*CRL, []Warning, error) {
 // ParseCRLs reads the lists in data; path stands in errors.
 func ParseCRLs(path string, data []byte) ([]*CRL, error) {
 	var out []*CRL
-	for _, der := range crlBlocks(data) {
+	lists, err := crlBlocks(path, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, der := range lists {
 		c, err := newCRL(path, der)
 		if err != nil {
 			return nil, err
@@ -212,29 +215,26 @@ func readCRLFile(path string) ([]byte, error) {
 
 // crlBlocks returns the lists in PEM, or in DER one after the other. What is left
 // over in DER becomes a block of its own, which does not parse.
-func crlBlocks(data []byte) [][]byte {
+func crlBlocks(path string, data []byte) ([][]byte, error) {
 	var out [][]byte
 	if len(data) > 0 && data[0] == 0x30 { // SEQUENCE
 		for len(data) > 0 && len(out) <= MaxCRLs {
 			var one asn1.RawValue
 			rest, err := asn1.Unmarshal(data, &one)
 			if err != nil {
-				return append(out, data)
+				return append(out, data), nil
 			}
 			out, data = append(out, one.FullBytes), rest
 		}
-		return out
+		return out, nil
 	}
-	for {
-		var block *pem.Block
-		block, data = pem.Decode(data)
-		if block == nil {
-			return out
-		}
-		if block.Type == "X509 CRL" {
-			out = append(out, block.Bytes)
+	blocks, err := PEMBlocks(path, data)
+	for _, b := range blocks {
+		if b.Type == "X509 CRL" {
+			out = append(out, b.Bytes)
 		}
 	}
+	return out, err
 }
 
 func newCRL(path string, der []byte) (*CRL, error) {

@@ -112,7 +112,8 @@ func TestBadCRLFiles(t *testing.T) {
 	}{
 		{"empty", nil, nil, "is empty; if it is being written"},
 		{"half written", good[:len(good)/2], ErrMalformed, "can be parsed"},
-		{"half written PEM", asPEM(good)[:100], ErrNoCRL, "no certificate revocation list"},
+		{"half written PEM", asPEM(good)[:100], ErrMalformed, "the PEM block that begins in line 1 cannot be read (truncated or edited)"},
+		{"a damaged list before a whole one", append(asPEM(good)[:100], append([]byte("\n"), asPEM(good)...)...), ErrMalformed, "begins in line 1 cannot be read"},
 		{"a certificate", certPEM(a), ErrNoCRL, "no certificate revocation list"},
 		{"bytes behind", append(append([]byte{}, good...), 0), ErrMalformed, "parsed"},
 		{"an indirect list", a.crl(t, 1, nil, issuing(t, issuingPoint{Indirect: true})), ErrCRLUnusable, "is an indirect list"},

@@ -82,18 +82,16 @@ type contents struct {
 	ignored []string // types of other blocks
 }
 
-// parsePEM sorts the blocks of a file. It fails on the first certificate that
-// cannot be parsed: half a chain is worse than none.
+// parsePEM sorts the blocks of a file. It fails on the first block that cannot be
+// read and on the first certificate that cannot be parsed: half a chain is worse
+// than none.
 func parsePEM(path string, data []byte) (*contents, error) {
 	c := new(contents)
-	blocks := 0
-	for rest := data; ; {
-		var b *pem.Block
-		b, rest = pem.Decode(rest)
-		if b == nil {
-			break
-		}
-		blocks++
+	blocks, err := PEMBlocks(path, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
 		switch {
 		case b.Type == "CERTIFICATE" || b.Type == "X509 CERTIFICATE":
 			cert, err := x509.ParseCertificate(b.Bytes)
@@ -109,7 +107,7 @@ func parsePEM(path string, data []byte) (*contents, error) {
 			c.ignored = append(c.ignored, b.Type)
 		}
 	}
-	if blocks == 0 {
+	if len(blocks) == 0 {
 		return c, notPEM(path, data)
 	}
 	return c, nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -126,13 +125,13 @@ func readDER(cmd *cobra.Command, path string) ([][]byte, error) {
 		return nil, &certs.FileError{Path: path, What: fmt.Sprintf("is larger than %d bytes", certs.MaxFileSize), Err: certs.ErrTooLarge}
 	}
 	var chain [][]byte
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type == "CERTIFICATE" {
-			chain = append(chain, block.Bytes)
+	blocks, err := certs.PEMBlocks(path, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range blocks {
+		if b.Type == "CERTIFICATE" {
+			chain = append(chain, b.Bytes)
 		}
 	}
 	if len(chain) > 0 {
