@@ -24,21 +24,45 @@ func (s *session) notTLS(spoken tlswire.Classification, first []byte) {
 		Reason:   event.NotTLS,
 		By:       event.ClientSide,
 		Received: bytes.Clone(first[:min(len(first), 16)]),
-		Detail:   fmt.Sprintf("the first bytes look like %s", spoken.Protocol),
+		Detail:   "the first bytes look like " + inWords(spoken.Protocol),
 	}
+	unknown := spoken.Protocol == tlswire.ProtocolUnknown
 	switch {
+	case spoken.More && unknown:
+		f.Detail = "too few bytes came to tell what they belong to"
 	case spoken.More:
 		f.Detail += ", but no more came"
 	case spoken.Protocol == tlswire.ProtocolHTTP:
 		f.Reason = event.NotTLSHTTP
 		f.Detail = "the first bytes are a plain HTTP request"
-	case spoken.Protocol == tlswire.ProtocolOther, spoken.Protocol == tlswire.ProtocolUnknown:
+	case spoken.Protocol == tlswire.ProtocolOther, unknown:
 		f.Detail = "the first bytes belong to no protocol the proxy knows"
 	}
 	if f.Reason == event.NotTLSHTTP && !s.CloseOnPlainHTTP {
 		s.tap.Write(explainHTTPS(first, s.about.Listen))
 	}
 	s.fail(f, outcome{reason: f.Reason, cause: event.CauseRefused, by: byError, how: event.ByFIN})
+}
+
+// inWords names a protocol as people know it.
+func inWords(p tlswire.Protocol) string {
+	switch p {
+	case tlswire.ProtocolHTTP:
+		return "HTTP"
+	case tlswire.ProtocolHTTP2:
+		return "HTTP/2 without TLS"
+	case tlswire.ProtocolPROXYv1:
+		return "a PROXY protocol header, version 1"
+	case tlswire.ProtocolPROXYv2:
+		return "a PROXY protocol header, version 2"
+	case tlswire.ProtocolPostgres:
+		return "PostgreSQL"
+	case tlswire.ProtocolMySQL:
+		return "MySQL"
+	case tlswire.ProtocolRedis:
+		return "Redis"
+	}
+	return strings.ToUpper(p.String()) // SSH, SMTP, FTP, IMAP, RDP, SOCKS
 }
 
 // explainHTTPS is an HTTP answer that says which URL would work.

@@ -51,10 +51,10 @@ func TestWhatIsNotAHandshake(t *testing.T) {
 		class  event.Class
 		detail string // in the failure's; "" where there is none
 	}{
-		{"SSH banner", say("SSH-2.0-OpenSSH_9.9\r\n"), event.NotTLS, event.ClassTransport, "look like ssh"},
-		{"PROXY header, version 1", say("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), event.NotTLS, event.ClassTransport, "look like proxy_v1"},
-		{"PROXY header, version 2", say("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01\x00\x01\x00\x02"), event.NotTLS, event.ClassTransport, "look like proxy_v2"},
-		{"HTTP/2 preface", say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), event.NotTLS, event.ClassTransport, "http2"},
+		{"SSH banner", say("SSH-2.0-OpenSSH_9.9\r\n"), event.NotTLS, event.ClassTransport, "look like SSH"},
+		{"PROXY header, version 1", say("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"), event.NotTLS, event.ClassTransport, "look like a PROXY protocol header, version 1"},
+		{"PROXY header, version 2", say("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01\x00\x01\x00\x02"), event.NotTLS, event.ClassTransport, "look like a PROXY protocol header, version 2"},
+		{"HTTP/2 preface", say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), event.NotTLS, event.ClassTransport, "look like HTTP/2 without TLS"},
 		{"random bytes", say("\xf3\x01\x02\xfe\x9c\x88\x00\x13\x37\x00"), event.NotTLS, event.ClassTransport, "no protocol"},
 		{"SSLv2 hello", say("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10" + strings.Repeat("\x07", 37)), event.VersionMismatch, event.ClassNegotiation, ""},
 		{"record that is no handshake", say("\x17\x03\x03\x00\x05hello"), event.NotTLS, event.ClassTransport, ""},

@@ -136,7 +136,7 @@ var explanations = [reasonCount]Explanation{
 		What:      "what arrived was not TLS",
 		Why:       "another protocol was spoken to this port, or a PROXY protocol header came that the listener does not expect",
 		FixClient: "connect to the right port, with TLS switched on from the first byte (not STARTTLS)",
-		FixServer: "if a load balancer sends PROXY protocol headers, tell the listener to accept them",
+		FixServer: "if a load balancer sends PROXY protocol headers, switch them off there: this listener takes none",
 	},
 	TLSMalformed: {
 		What:      "the client's TLS messages could not be understood, or came out of turn",
@@ -148,7 +148,7 @@ var explanations = [reasonCount]Explanation{
 		What:      "client and proxy have no TLS version in common",
 		FixClient: "enable TLS 1.2 or 1.3 in the client",
 		FixServer: "lower tls.min_version if the client cannot be changed (1.2 is the lowest)",
-		Check:     "openssl s_client -connect ADDRESS -tls1_2",
+		Check:     "openssl s_client -connect ADDRESS -brief",
 	},
 	CipherMismatch: {
 		What:      "client and proxy have no cipher suite in common",
@@ -206,7 +206,7 @@ var explanations = [reasonCount]Explanation{
 	},
 	ClientCAUnknown: {
 		What:      "the client's certificate was issued by a CA the proxy does not trust",
-		FixClient: "use a certificate of a CA that the proxy accepts",
+		FixClient: "use a certificate of a CA that the proxy accepts; if its issuer stands below one of those, send that along (leaf, then intermediates)",
 		FixServer: "add the issuing CA to client_auth.ca, if it is to be trusted",
 		Check:     "openssl verify -CAfile CA CERT",
 	},
