@@ -19,7 +19,7 @@ func (s *session) dial() bool {
 	}
 	conn, reached, err := s.Upstream.dial(ctx, s.tellDialFailed)
 	if err != nil {
-		o := outcome{reason: s.Upstream.reason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: err.Error()}
+		o := outcome{reason: s.Upstream.reason(err), cause: event.CauseUpstreamFailed, by: byUpstream, how: event.ByRST, detail: dialFault(err)}
 		s.end(o)
 		return false
 	}
@@ -57,7 +57,7 @@ func (s *session) tellDialFailed(a attempt) {
 		return // the dial was called off
 	}
 	s.emit(a.began.Add(a.duration), event.UpstreamFailed{
-		Upstream: s.Upstream.Name, Address: a.address.String(), Reason: s.Upstream.reason(a.err), Detail: a.err.Error(),
+		Upstream: s.Upstream.Name, Address: a.address.String(), Reason: s.Upstream.reason(a.err), Detail: dialFault(a.err),
 		Duration: a.duration, Attempt: a.number, Last: a.last,
 	})
 }

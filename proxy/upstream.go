@@ -165,3 +165,24 @@ func upstreamReason(err error) event.Reason {
 	}
 	return event.UpstreamUnreachable
 }
+
+// dialFault says what kept an upstream from being reached, without the names that
+// package net gives its steps.
+func dialFault(err error) string {
+	var dns *net.DNSError
+	var op *net.OpError
+	var call *os.SyscallError
+	switch {
+	case errors.As(err, &dns) && dns.Server != "":
+		return fmt.Sprintf("looking up %s: %s, says %s", dns.Name, dns.Err, dns.Server)
+	case errors.As(err, &dns):
+		return fmt.Sprintf("looking up %s: %s", dns.Name, dns.Err)
+	case !errors.As(err, &op) || op.Addr == nil:
+		return err.Error()
+	case errors.As(op.Err, &call) && call.Syscall == "connect":
+		return fmt.Sprintf("%s: %v", op.Addr, call.Err)
+	case errors.As(op.Err, &call) && call.Syscall == "bind" && op.Source != nil:
+		return fmt.Sprintf("%s from %s: %v", op.Addr, op.Source, op.Err)
+	}
+	return fmt.Sprintf("%s: %v", op.Addr, op.Err)
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,16 +59,17 @@ func TestClientOfAnUpstreamThatIsNotReachedIsReset(t *testing.T) {
 		name    string
 		address func(testing.TB) proxy.Address
 		reason  event.Reason
+		says    string
 	}{
-		{"nobody listens", nobody, event.UpstreamRefused},
-		{"nobody answers", unanswering, event.UpstreamTimeout},
+		{"nobody listens", nobody, event.UpstreamRefused, ": connection refused"},
+		{"nobody answers", unanswering, event.UpstreamTimeout, ": i/o timeout"},
 		{"there is no socket", func(t testing.TB) proxy.Address {
 			return proxy.Address{Network: "unix", Address: filepath.Join(t.TempDir(), "none.sock")}
-		}, event.UpstreamUnreachable},
+		}, event.UpstreamUnreachable, "none.sock: no such file or directory"},
 		// Not a name, so nobody is asked for it.
 		{"there is no such name", func(testing.TB) proxy.Address {
 			return proxy.Address{Network: "tcp", Address: "no..name:1"}
-		}, event.UpstreamDNS},
+		}, event.UpstreamDNS, "looking up no..name: no such host"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,8 +81,11 @@ func TestClientOfAnUpstreamThatIsNotReachedIsReset(t *testing.T) {
 			}
 			wantRawReset(t, conn, m)
 			failed := waitFor[event.UpstreamFailed](l)
-			if failed.Reason != test.reason || !failed.Last || failed.Attempt != 1 || failed.Detail == "" {
+			if failed.Reason != test.reason || !failed.Last || failed.Attempt != 1 {
 				t.Errorf("failed: %+v, want %v", failed, test.reason)
+			}
+			if !strings.Contains(failed.Detail, test.says) || strings.Contains(failed.Detail, "dial") {
+				t.Errorf("it says %q, want %q", failed.Detail, test.says)
 			}
 			l.checkClosed(event.ConnClosed{Reason: test.reason, Cause: event.CauseUpstreamFailed, By: "upstream", How: event.ByRST})
 		})

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net"
 	"strconv"
 	"strings"
 
@@ -24,7 +25,7 @@ func (b *builder) diagnose(r event.Reason, confidence string) *Diagnosis {
 	}
 	if u := b.upstream; u != nil && u.Reason == r && u.Detail != "" {
 		d.Title = sentence(u.Detail)
-		if !strings.Contains(u.Detail, u.Address) {
+		if host, _, err := net.SplitHostPort(u.Address); !strings.Contains(u.Detail, u.Address) && (err != nil || !strings.Contains(u.Detail, host)) {
 			d.Title = sentence(u.Address + ": " + u.Detail)
 		}
 	}
