@@ -64,12 +64,24 @@ func (c checker) checkUnbuilt() {
 
 func (c checker) checkListener(path string, ln Listener) {
 	c.checkReference(path+".upstream", ln.Upstream)
+	c.checkCircle(path, ln)
 	c.checkTLS(path+".tls", ln.TLS)
 	c.checkClientAuth(path+".client_auth", ln.ClientAuth)
 	c.checkServerNames(path+".server_names", ln)
 	if t := ln.Timeouts; t.FirstByte > t.Handshake && c.sound(path+".timeouts.first_byte", path+".timeouts.handshake") {
 		c.warnAt(path+".timeouts.first_byte", "%s is longer than handshake (%s), which ends first",
 			formatDuration(t.FirstByte), formatDuration(t.Handshake))
+	}
+}
+
+// checkCircle finds a listener that is its own upstream.
+func (c checker) checkCircle(path string, ln Listener) {
+	key := path + ".upstream"
+	if !c.sound(key, path+".address") || !strings.Contains(ln.Upstream, ":") {
+		return
+	}
+	if canonical(ln.Upstream) == canonical(ln.Address) {
+		c.failAt(key, "%s is where this listener listens: connections would go round in a circle", ln.Upstream)
 	}
 }
 

@@ -175,8 +175,13 @@ func isAddress(s string, lowest uint64) error {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		if a, err := netip.ParseAddr(s); err == nil && a.Is6() {
-			return fmt.Errorf("%q lacks a port: write [%s]:PORT", s, s)
+		if i := strings.LastIndexByte(s, ':'); i > 0 && isNumber(s[i+1:]) {
+			if a, err := netip.ParseAddr(s[:i]); err == nil && a.Is6() {
+				return fmt.Errorf("%q lacks the brackets of an IPv6 address – did you mean \"[%s]%s\"?", s, s[:i], s[i:])
+			}
+		}
+		if a, err := netip.ParseAddr(s); err == nil {
+			return fmt.Errorf("%q lacks a port: write %s", s, net.JoinHostPort(a.String(), "PORT"))
 		}
 		if isNumber(s) {
 			return fmt.Errorf("%q is not an address – did you mean \":%s\"?", s, s)

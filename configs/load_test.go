@@ -255,6 +255,26 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+func TestLocateSaysWhatNobodySet(t *testing.T) {
+	l := mustLoad(t, yamlSource("listeners:\n  main:\n    tls: {certificates: {default: {cert: c.pem}}}\n"))
+	missing := func(severity Severity, key string) string {
+		return l.Locate(Finding{Severity: severity, Key: key, Message: "missing"}).Message
+	}
+	const certificate = "listeners.main.tls.certificates.default"
+	for _, tt := range []struct{ got, want string }{
+		{missing(SevError, certificate+".cert"), "missing"},
+		{missing(SevError, certificate), "missing"},
+		{missing(SevError, certificate+".key"), "missing (nobody set it, this is the default; --key sets it)"},
+		{missing(SevError, "listeners.main.client_auth.ca[0]"), "missing (nobody set it, this is the default; --client-ca sets it)"},
+		{missing(SevError, "shutdown.delay"), "missing (nobody set it, this is the default)"},
+		{missing(SevWarning, certificate+".key"), "missing"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
 	place := func(parts ...string) string {

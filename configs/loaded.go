@@ -49,13 +49,28 @@ func (l *Loaded) Origin(key string) Origin {
 
 // Locate completes a finding about a key with the place of its value, so that
 // checks made elsewhere are reported like those made here. The key may name an
-// item of a list (listeners.main.client_auth.ca[1]) or a section. A finding
-// that has a place already is returned as it is.
+// item of a list (listeners.main.client_auth.ca[1]) or a section. Of an error
+// about a value that nobody set it says so. A finding that has a place already is
+// returned as it is.
 func (l *Loaded) Locate(f Finding) Finding {
 	if f.Where() != "" || f.Key == "" {
 		return f
 	}
+	base, _, _ := strings.Cut(f.Key, "[")
+	if o, ok := l.origins[base]; ok && o.Kind == FromDefault && f.Severity == SevError {
+		f.Message += " (nobody set it, this is the default" + withFlag(base) + ")"
+	}
 	return nearestPlace(f.Key, l.where, l.origins).locate(f)
+}
+
+// withFlag names the short flag that sets a key, if there is one.
+func withFlag(key string) string {
+	for _, short := range ShortFlags() {
+		if short.Key == key {
+			return "; " + short.Name + " sets it"
+		}
+	}
+	return ""
 }
 
 // nearestPlace finds where a key was set; for a default, where the section

@@ -88,9 +88,12 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err != nil && !exitSilently(err) {
 		fmt.Fprintf(stderr, "proxy: %v\n", err)
+		if isUsageError(err) {
+			fmt.Fprintf(stderr, "       see: %s --help\n", cmd.CommandPath())
+		}
 	}
 	return exitCode(err)
 }
