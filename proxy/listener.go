@@ -261,13 +261,13 @@ func (l *Listener) overLimit(ctx context.Context, s *session, held bool) (hit ev
 	}
 	if !held {
 		hit = event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}
-		if !l.enter(ctx, &l.open, hit, false) {
+		if !l.enter(ctx, &l.open, hit) {
 			return hit, false
 		}
 		s.places = append(s.places, l.open.leave)
 	}
 	hit = event.LimitHit{Reason: event.LimitUnauthenticated, Value: limits.Unauthenticated, Key: "limits.max_unauthenticated", Action: "close"}
-	if !l.enter(ctx, &l.fresh, hit, limits.WaitAtConnection) {
+	if !l.enterFresh(ctx, hit) {
 		return hit, false
 	}
 	others := s.unsettle

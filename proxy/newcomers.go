@@ -18,8 +18,9 @@ import (
 
 // How long a client may keep us waiting, since accept or since our last word to
 // it, before it is the first to go where room is needed; and how long after accept
-// one may go that has not said a word, when there are none of the first. A good
-// client speaks with the first segment after its SYN.
+// one may go that has not said all of its hello, when there are none of the first.
+// A good client says it with the first segments after its SYN; one byte of it costs
+// a bad one as little as none.
 const (
 	patience   = time.Second
 	hesitation = 100 * time.Millisecond
@@ -50,8 +51,8 @@ func (n *newcomers) remove(s *session) {
 // takeSpare returns the newcomer that is to make room, and removes it, so that it
 // is not asked twice; nil where there is none. It is the oldest of those whose
 // clients have kept us waiting beyond our patience; else the oldest that hesitates
-// to say a word, or is over and lingers. A handshake that gets on, and one that waits
-// for us, is never taken: a rush of good clients would end with none served.
+// to say its hello, or is over and lingers. A handshake that gets on, and one that
+// waits for us, is never taken: a rush of good clients would end with none served.
 func (n *newcomers) takeSpare(now time.Time) *session {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -67,7 +68,7 @@ func (n *newcomers) takeSpare(now time.Time) *session {
 			spare = s
 			break
 		}
-		if spare == nil && (waits && s.tap.in.Load() == 0 || s.isOver()) {
+		if spare == nil && (waits && since == 0 || s.isOver()) {
 			spare = s
 		}
 	}
@@ -86,20 +87,24 @@ const (
 )
 
 // enter takes a place at g for one more connection, of most that it has. Where
-// there is none, a newcomer makes room; where there is none of those either, the
-// connection waits if the settings say so. hit is the limit.
-func (l *Listener) enter(ctx context.Context, g *gate, hit event.LimitHit, wait bool) bool {
-	for {
-		if g.try(hit.Value) || l.makeRoom(ctx, g, hit) {
-			return true
-		}
-		if !wait || ctx.Err() != nil {
+// there is none, a newcomer makes room. hit is the limit.
+func (l *Listener) enter(ctx context.Context, g *gate, hit event.LimitHit) bool {
+	return g.try(hit.Value) || l.makeRoom(ctx, g, hit)
+}
+
+// enterFresh is enter at the gate of newcomers. Where none of them makes room, the
+// connection waits if the settings say so, those that come meanwhile included.
+func (l *Listener) enterFresh(ctx context.Context, hit event.LimitHit) bool {
+	for !l.enter(ctx, &l.fresh, hit) {
+		limits := &l.epoch.Load().Limits
+		if hit.Value = limits.Unauthenticated; !limits.WaitAtConnection || ctx.Err() != nil {
 			return false
 		}
-		if enterWithin(ctx, g, hit.Value, roomPoll) {
+		if enterWithin(ctx, &l.fresh, hit.Value, roomPoll) {
 			return true
 		}
 	}
+	return true
 }
 
 // makeRoom has a newcomer give up its place at g to the caller.

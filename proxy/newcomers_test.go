@@ -2,8 +2,11 @@ package proxy_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,6 +113,95 @@ func TestStalledHandshakesMakeRoom(t *testing.T) {
 	l.stillServes()
 	if ends := l.ends(); ends[event.LimitMadeRoom] == 0 {
 		t.Errorf("ended for %v, want one that made room", ends)
+	}
+}
+
+func TestClientsWithHalfAHelloMakeRoom(t *testing.T) {
+	l := newLab(t, echo, func(s *proxy.Settings) {
+		capped(3, false)(s)
+		s.Timeouts.Handshake = time.Minute
+	})
+	for range 3 {
+		l.stuck()
+	}
+	l.active(3)
+	time.Sleep(hesitates) // far less than our patience with those we have answered
+	l.stillServes()
+	if ends := l.ends(); ends[event.LimitMadeRoom] != 1 {
+		t.Errorf("ended for %v, want one that made room", ends)
+	}
+}
+
+// TestClientsThatDoNotReadMakeRoom has clients whose window closes before our
+// flight is through.
+func TestClientsThatDoNotReadMakeRoom(t *testing.T) {
+	l := newLab(t, echo, func(s *proxy.Settings) {
+		capped(1, true)(s)
+		s.Timeouts.Handshake = time.Minute
+		s.Socket.SendBuffer = 4 << 10
+		pair := s.TLS.Certificates[0]
+		pair.Certificate = slices.Repeat(pair.Certificate, 200) // more than the kernel takes
+		s.TLS.Certificates = []tls.Certificate{pair}
+	})
+	narrow := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
+	}}
+	conn, err := narrow.Dial("tcp", l.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go tls.Client(unread{conn, t.Context().Done()}, l.clientConfig()).Handshake()
+	l.active(1)
+	time.Sleep(hesitates)
+	l.stillServes()
+	if ends := l.ends(); ends[event.LimitMadeRoom] != 1 {
+		t.Errorf("ended for %v, want one that made room", ends)
+	}
+}
+
+// unread is a connection of which nothing is read until done.
+type unread struct {
+	net.Conn
+	done <-chan struct{}
+}
+
+func (u unread) Read([]byte) (int, error) {
+	<-u.done
+	return 0, io.EOF
+}
+
+func TestNewcomersWhoWaitForRoomHearOfMore(t *testing.T) {
+	var key *slowKey
+	l := newLab(t, echo, func(s *proxy.Settings) {
+		capped(1, true)(s)
+		key = signsSlowly(s)
+	})
+	t.Cleanup(key.goOn)
+	served := make(chan error, 2)
+	client := func() {
+		conn := l.dial(l.clientConfig(l.client("alice")))
+		go func() { _, err := exchange(conn, "hello"); served <- err }()
+	}
+	client()
+	<-key.signing // it waits for us, so that it makes no room
+	client()
+	time.Sleep(hesitates) // until the second waits behind it
+	more := l.settings
+	more.Limits.Unauthenticated = 2
+	if err := l.listener.Apply(more); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-key.signing:
+	case <-time.After(5 * time.Second):
+		t.Errorf("the second waits still\n%s", l.journal())
+	}
+	key.goOn()
+	for range 2 {
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

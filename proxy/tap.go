@@ -24,7 +24,7 @@ type tap struct {
 	net.Conn // the accepted connection
 
 	in, out atomic.Int64 // bytes on the wire
-	waiting atomic.Int64 // see awaited: when its turn began, plus 1; 0 while it is not waited for
+	waiting atomic.Int64 // see awaited: since when it is its turn, plus 1; 0 while it is not waited for
 
 	sawEOF   atomic.Bool // the client's FIN was read
 	sawReset atomic.Bool // the client's RST was met
@@ -136,10 +136,10 @@ func (t *tap) listen(p []byte) (int, error) {
 	return n, t.session.compute()
 }
 
-// awaited tells whether the client is waited for during the handshake, and since
-// when it has been its turn, counted from accept. What it sends in between changes
-// nothing about that: bytes one by one buy no time. It may be called from any
-// goroutine.
+// awaited tells whether the client is waited for during the handshake, to speak or
+// to read, and since when it has been its turn, counted from accept: 0 until its
+// hello was answered. What it sends in between changes nothing about that: bytes
+// one by one buy no time. It may be called from any goroutine.
 func (t *tap) awaited() (since time.Duration, waits bool) {
 	w := t.waiting.Load()
 	return time.Duration(w - 1), w != 0
@@ -229,7 +229,9 @@ func (t *tap) speak(p []byte) (int, error) {
 	}
 	t.session.rest()
 	began := t.age(time.Now())
+	t.waiting.Store(1 + int64(began)) // until it has read enough that there is room
 	n, err := t.Conn.Write(p)
+	t.waiting.Store(0)
 	t.out.Add(int64(n))
 	t.spoke = t.age(time.Now())
 	if n > 0 {

@@ -61,7 +61,7 @@ var explanations = [reasonCount]Explanation{
 	},
 	LimitMadeRoom: {
 		What:      "the client kept the proxy waiting and was closed to make room for another",
-		Why:       "limits.max_unauthenticated or limits.max_connections was reached; then the clients that have not been let in go first that have been silent in their turn for more than a second, else those that have not said a word",
+		Why:       "limits.max_unauthenticated or limits.max_connections was reached; then the clients that have not been let in go first that have kept the proxy waiting in their turn for more than a second, else those that have not said all of their ClientHello",
 		FixClient: "start TLS at once after connecting, and answer without a pause",
 		FixServer: "look for a flood of silent clients (limits.per_ip_unauthenticated bounds single sources); raise the limit if they are good clients that are slow",
 	},
