@@ -209,7 +209,7 @@ func (l *Listener) waitUnder(ctx context.Context, e *epoch) error {
 			return err
 		}
 	}
-	return l.awaitOpen(ctx, e.Limits.Connections)
+	return l.awaitOpen(ctx, e.Limits.full())
 }
 
 // wakeBy says how to end the accept loop's wait for room when the settings e are
@@ -260,7 +260,7 @@ func (l *Listener) overLimit(ctx context.Context, s *session, held bool) (hit ev
 		s.unsettle = func() { l.freshSources.leave(source) }
 	}
 	if !held {
-		hit = event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}
+		hit = limits.full()
 		if !l.enter(ctx, &l.open, hit) {
 			return hit, false
 		}
@@ -278,6 +278,15 @@ func (l *Listener) overLimit(ctx context.Context, s *session, held bool) (hit ev
 		}
 	}
 	return event.LimitHit{}, true
+}
+
+// full is what is told where there are as many connections as there may be.
+func (limits *Limits) full() event.LimitHit {
+	hit := event.LimitHit{Reason: event.LimitConnections, Value: limits.Connections, Key: "limits.max_connections", Action: "close"}
+	if limits.FewDescriptors {
+		hit.Reason, hit.Key = event.LimitDescriptors, "nofile"
+	}
+	return hit
 }
 
 // passing tells whether a failed accept may succeed later.

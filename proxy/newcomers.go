@@ -128,17 +128,16 @@ func enterWithin(ctx context.Context, g *gate, most int, d time.Duration) bool {
 
 // awaitOpen is enter at the gate of all connections before one is accepted: nobody
 // makes room while nobody asks for it.
-func (l *Listener) awaitOpen(ctx context.Context, most int) error {
-	hit := event.LimitHit{Value: most, Key: "limits.max_connections", Action: "close"}
+func (l *Listener) awaitOpen(ctx context.Context, hit event.LimitHit) error {
 	for l.fresh.count() > 0 {
-		if pending(l.ln) && l.makeRoom(ctx, &l.open, hit) || enterWithin(ctx, &l.open, most, roomPoll) {
+		if pending(l.ln) && l.makeRoom(ctx, &l.open, hit) || enterWithin(ctx, &l.open, hit.Value, roomPoll) {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
-	return l.open.enter(ctx, most, false)
+	return l.open.enter(ctx, hit.Value, false)
 }
 
 // settle takes the session out of the newcomers: it was let in, or is gone.

@@ -137,6 +137,7 @@ const (
 // Limits bound what a listener takes on. 0 means no bound.
 type Limits struct {
 	Connections          int     // open at once
+	FewDescriptors       bool    // Connections is what there are descriptors for, and not what was asked for
 	Unauthenticated      int     // of them, those that have not been let in
 	Handshakes           int     // handshakes that compute at once; those that wait for the client do not count
 	PerIP                int     // open at once from one IPv4 address or one IPv6 /64

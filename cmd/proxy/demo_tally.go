@@ -78,7 +78,7 @@ type sieve struct{ next event.Sink }
 // Emit hands e on unless the banner has said it, or the line before.
 func (s sieve) Emit(e event.Event) {
 	switch b := e.Body.(type) {
-	case event.ProxyStart, event.ProxyReady, event.CertLoaded, event.SocketOptions:
+	case event.ProxyStart, event.ProxyReady, event.CertLoaded, event.SocketOptions, event.LimitLowered:
 		return
 	case event.TCPTiers:
 		if len(b.Missing) == 0 && b.Note == "" { // all that was asked for is at work

@@ -49,6 +49,7 @@ func makePlan(cfg *configs.Config, before *plan) (*plan, []configs.Finding) {
 	for _, name := range cfg.ListenerNames() {
 		m.listener(cfg, name)
 	}
+	m.plan.fitDescriptors(descriptors())
 	m.plan.keep(before)
 	m.findings = append(m.findings, m.plan.policies.findings...)
 	m.plan.files = append(m.plan.files, m.plan.policies.files...)

@@ -89,9 +89,9 @@ var explanations = [reasonCount]Explanation{
 		FixServer: "raise limits.per_ip_connections",
 	},
 	LimitDescriptors: {
-		What:      "the process has no file descriptors left",
-		Why:       "every proxied connection needs two",
-		FixServer: "raise the nofile limit (ulimit -n, LimitNOFILE=), or lower limits.max_connections to less than half of it",
+		What:      "the process has no file descriptors to spare",
+		Why:       "every proxied connection needs two, and 64 are kept for all else",
+		FixServer: "raise the nofile limit (ulimit -n, LimitNOFILE=), or lower limits.max_connections, of all listeners together, to (nofile - 64) / 2",
 	},
 
 	FirstByteTimeout: {

@@ -345,6 +345,32 @@ func (b AcceptPaused) Tell(f Facts) {
 	f.Milliseconds("pause_ms", b.Pause)
 }
 
+// LimitLowered: this machine has too little for what a limit allows, so that a
+// smaller one is in force.
+type LimitLowered struct {
+	Listener string
+	Key      string // the setting that holds the limit
+	Asked    int
+	Value    int    // in force
+	Reason   Reason // one of the limit class: what there is too little of
+}
+
+// Name returns "limit.lowered".
+func (LimitLowered) Name() string { return "limit.lowered" }
+
+// Level returns [Warn].
+func (LimitLowered) Level() Level { return Warn }
+
+// Tell implements [Body].
+func (b LimitLowered) Tell(f Facts) {
+	f.Text("listener", b.Listener)
+	f.Text("key", b.Key)
+	f.Int("asked", int64(b.Asked))
+	f.Int("value", int64(b.Value))
+	f.Text("reason", b.Reason.String())
+	f.Text("fix", b.Reason.Explain().Fix())
+}
+
 // AdminUnavailable: the operator's socket could not be opened; the proxy runs
 // without it.
 type AdminUnavailable struct {

@@ -67,6 +67,11 @@ func (c *consoleEncoder) process(b event.Body) bool {
 		c.say(b.Reason.String())
 		c.say("tried again after " + took(b.Pause))
 		c.explain(b.Reason, b.Detail)
+	case event.LimitLowered:
+		c.start(warning, '!', "limit")
+		c.column(1, "listener "+b.Listener, 0)
+		c.say(fmt.Sprintf("%s is %d instead of %d", b.Key, b.Value, b.Asked))
+		c.explain(b.Reason, "")
 	case event.LogDropped:
 		c.start(warning, '!', "dropped")
 		c.column(1, counted(int(b.Events), "event is", "events are")+" missing here: the log could not keep up or could not be written", 0)

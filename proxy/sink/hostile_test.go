@@ -55,7 +55,7 @@ func hostileEvents(s string) []event.Event {
 		event.ProxyReady{Listeners: []event.ListenerReady{{Name: s, Address: s, Upstream: s, ClientAuth: s}}},
 		event.CertLoaded{Kind: s, Subject: s, Serial: s, File: s}, event.CertWarning{Kind: s, Detail: s, File: s, Key: s},
 		event.SocketOptions{Listener: s, Object: s, Options: []event.SocketOption{{Key: "k", Asked: s, Got: s + s}}},
-		event.SocketOption{Listener: s, Object: s, Option: s, Key: s, Asked: s, Got: s, Need: s, Note: s, Err: s}, event.AcceptPaused{Listener: s, Detail: s},
+		event.SocketOption{Listener: s, Object: s, Option: s, Key: s, Asked: s, Got: s, Need: s, Note: s, Err: s}, event.AcceptPaused{Listener: s, Detail: s}, event.LimitLowered{Listener: s, Key: s},
 	} {
 		out = append(out, event.Event{Conn: other, Seq: 1, Time: started, Body: b})
 	}

@@ -147,6 +147,7 @@ var samples = []struct {
 	{conn, event.Panic{Value: "runtime error: index out of range [3] with length 3", Stack: "goroutine 7 [running]:\nmain.main()\n\t/src/main.go:7 +0x1d\n"}},
 
 	{nil, event.AcceptPaused{Listener: "main", Reason: event.LimitDescriptors, Detail: "accept: too many open files", Pause: 100 * time.Millisecond}},
+	{nil, event.LimitLowered{Listener: "main", Key: "limits.max_connections", Asked: 10000, Value: 480, Reason: event.LimitDescriptors}},
 	{nil, event.ConfigLoaded{Trigger: "signal", Changed: []string{"logging.level", "listeners.main.tls.client_auth"}}},
 	{nil, event.ConfigRejected{Trigger: "file", Findings: []string{
 		`configs/proxy.yaml:12:3: unknown key "listner"; did you mean "listener"?`,
