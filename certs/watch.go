@@ -28,6 +28,11 @@ type WatchOptions struct {
 	// exist yet.
 	Files []string
 
+	// Since is what the files were when they were last read. What has become of
+	// them since is a change, told after Debounce. If zero, they count from the start of the
+	// watch.
+	Since Look
+
 	// Debounce is how long it must have been quiet before a change is told;
 	// writing a certificate and its key are two changes that belong together.
 	// A change is told after ten times that at the latest, also if it never
@@ -85,6 +90,7 @@ func Watch(ctx context.Context, opts WatchOptions) (*Watcher, error) {
 	w.subscribe()
 	// After subscribing: a change in between is then seen twice, not never.
 	w.state = snapshot(opts.Files)
+	opts.Since.correct(w.state)
 	if w.degraded != nil {
 		if opts.Poll < 0 {
 			w.close()
@@ -195,6 +201,10 @@ func (w *Watcher) run(ctx context.Context) {
 	quiet.Stop()
 	defer quiet.Stop()
 	var since time.Time // first event of a burst; zero between bursts
+	if w.opts.Since.state != nil {
+		since = time.Now() // what may have happened counts as an event now
+		quiet.Reset(w.opts.Debounce)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -246,6 +256,33 @@ func (w *Watcher) close() {
 	}
 	close(w.changes)
 	close(w.done)
+}
+
+// Look is what files were at one time, as far as a [Watcher] compares them.
+type Look struct {
+	state map[string]identity
+}
+
+// LookAt looks at files and at the entries of directories, without reading them.
+func LookAt(files []string) Look { return Look{snapshot(files)} }
+
+// correct makes of a later look at some of the same files the earlier one. What
+// was not looked at before stays as it is.
+func (l Look) correct(state map[string]identity) {
+	for path := range state {
+		if _, known := l.state[path]; known {
+			continue
+		}
+		if _, known := l.state[filepath.Dir(path)]; known {
+			delete(state, path) // an entry that has come into a directory
+		}
+	}
+	for path, was := range l.state {
+		_, watched := state[path]
+		if _, within := state[filepath.Dir(path)]; watched || within {
+			state[path] = was
+		}
+	}
 }
 
 // identity is what a path led to. A file that is not there has no info.

@@ -214,3 +214,42 @@ func TestWatchLeavesNothingBehind(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+func TestWatchTellsWhatHappenedSinceALook(t *testing.T) {
+	dir := t.TempDir()
+	file := writeFile(t, dir, "c.pem", []byte("1"), 0o644)
+	sub := filepath.Join(dir, "cas")
+	if err := os.Mkdir(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	entry := writeFile(t, sub, "a.pem", []byte("1"), 0o644)
+	other := writeFile(t, dir, "other.pem", []byte("1"), 0o644)
+	files := []string{file, sub}
+	after := func(look Look, more ...string) *Watcher {
+		return startWatch(t, WatchOptions{Files: append(more, files...), Poll: -1, Since: look})
+	}
+	t.Run("nothing", func(t *testing.T) { wantQuiet(t, after(LookAt(files))) })
+	t.Run("nothing, of more files", func(t *testing.T) { wantQuiet(t, after(LookAt(files), other)) })
+	t.Run("nothing, of fewer files", func(t *testing.T) { wantQuiet(t, after(LookAt(append([]string{other, dir}, files...)))) })
+	for name, change := range map[string]func(){
+		"a file was written":     func() { writeFile(t, dir, "c.pem", []byte("22"), 0o644) },
+		"a file is gone":         func() { os.Remove(file) },
+		"an entry was written":   func() { writeFile(t, sub, "a.pem", []byte("22"), 0o644) },
+		"an entry has come":      func() { writeFile(t, sub, "b.pem", []byte("1"), 0o644) },
+		"an entry is gone":       func() { os.Remove(entry) },
+		"the directory was gone": func() { os.RemoveAll(sub) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for path, content := range map[string]string{file: "1", entry: "1"} {
+				os.MkdirAll(filepath.Dir(path), 0o755)
+				writeFile(t, filepath.Dir(path), filepath.Base(path), []byte(content), 0o644)
+			}
+			os.Remove(filepath.Join(sub, "b.pem"))
+			look := LookAt(files)
+			change()
+			w := after(look)
+			wantChange(t, w)
+			wantQuiet(t, w)
+		})
+	}
+}
