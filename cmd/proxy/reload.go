@@ -11,12 +11,12 @@ import (
 )
 
 // reload reads the configuration and its files anew and puts them in force, all
-// or nothing. It returns the new plan, or nil when what was in force still is.
-func (svc *service) reload(trigger string) *plan {
+// or nothing.
+func (svc *service) reload(trigger string) {
 	loaded, err := configs.Load(svc.src)
 	if err != nil {
 		svc.rejected(trigger, findingsOf(err))
-		return nil
+		return
 	}
 	changes := configs.Changes(svc.loaded, loaded)
 	var restart, changed []string
@@ -31,7 +31,7 @@ func (svc *service) reload(trigger string) *plan {
 			Trigger: trigger, NeedsRestart: restart,
 			Findings: []string{"these keys take effect at a start only: undo them, or restart"},
 		})
-		return nil
+		return
 	}
 	p, findings := makePlan(loaded.Config, svc.plan)
 	if p == nil {
@@ -39,19 +39,19 @@ func (svc *service) reload(trigger string) *plan {
 			findings[i] = loaded.Locate(f)
 		}
 		svc.rejected(trigger, findings)
-		return nil
+		return
 	}
 	began, err := p.watchTCP(svc.log) // begins where inspect.level was none until now
 	if err != nil {
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
-		return nil
+		return
 	}
 	if err := svc.server.Apply(p.settings()); err != nil {
 		if began {
 			p.unwatchTCP(0)
 		}
 		svc.rejected(trigger, []configs.Finding{{Severity: configs.SevError, Message: err.Error()}})
-		return nil
+		return
 	}
 	if body := p.turned(svc.plan); body != nil {
 		svc.log.Emit(processEvent(body))
@@ -64,7 +64,6 @@ func (svc *service) reload(trigger string) *plan {
 		svc.log.Emit(processEvent(body))
 	}
 	svc.tell(event.ConfigLoaded{Trigger: trigger, Changed: changed})
-	return p
 }
 
 func (svc *service) rejected(trigger string, findings []configs.Finding) {
@@ -89,17 +88,18 @@ type fileWatch struct {
 	svc    *service
 	ctx    context.Context // of the service, whose life it shares
 	cancel context.CancelFunc
+	files  []string
 	seen   <-chan struct{}
 }
 
 // watch watches the files a plan was made from and the configuration itself,
-// unless reload.watch says not to.
-func (svc *service) watch(ctx context.Context, files []string) *fileWatch {
+// unless reload.watch says not to. What has become of them since is a change.
+func (svc *service) watch(ctx context.Context, files []string, since certs.Look) *fileWatch {
 	how := svc.loaded.Config.Reload
-	w := &fileWatch{svc: svc, ctx: ctx}
 	if svc.loaded.File != "" {
 		files = append(files[:len(files):len(files)], svc.loaded.File)
 	}
+	w := &fileWatch{svc: svc, ctx: ctx, files: files}
 	if !how.Watch || len(files) == 0 {
 		return w
 	}
@@ -108,7 +108,7 @@ func (svc *service) watch(ctx context.Context, files []string) *fileWatch {
 	if poll == 0 {
 		poll = -1
 	}
-	watcher, err := certs.Watch(inner, certs.WatchOptions{Files: files, Debounce: max(how.Debounce, time.Millisecond), Poll: poll})
+	watcher, err := certs.Watch(inner, certs.WatchOptions{Files: files, Since: since, Debounce: max(how.Debounce, time.Millisecond), Poll: poll})
 	if err != nil {
 		cancel()
 		svc.log.Emit(processEvent(event.CertWarning{Kind: "watch", Key: "reload.watch", Detail: err.Error()}))
@@ -124,10 +124,13 @@ func (svc *service) watch(ctx context.Context, files []string) *fileWatch {
 // Changes returns the channel on which changes are told.
 func (w *fileWatch) Changes() <-chan struct{} { return w.seen }
 
-// follow ends the watch and begins one of other files.
-func (w *fileWatch) follow(files []string) *fileWatch {
+// reload reloads and returns the watch of what is in force then. What was looked
+// at for it is not told again, refused or not; what is written meanwhile is.
+func (w *fileWatch) reload(trigger string) *fileWatch {
+	look := certs.LookAt(w.files)
+	w.svc.reload(trigger)
 	if w.cancel != nil {
 		w.cancel()
 	}
-	return w.svc.watch(w.ctx, files)
+	return w.svc.watch(w.ctx, w.svc.plan.files, look)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mtlsproxy/certs"
 	"mtlsproxy/configs"
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
@@ -54,6 +55,7 @@ the flags. The short flags alone are a complete configuration:
 // runService is `proxy run` from configuration to exit.
 func runService(cmd *cobra.Command, src configs.Source) error {
 	roomyHeap()
+	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not end us
 	stderr := cmd.ErrOrStderr()
 	loaded, p, err := loadPlan(stderr, src)
 	if err != nil {
@@ -93,7 +95,6 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 
 // heedSignals returns the signals with which we are asked to end or to reload.
 func heedSignals() chan os.Signal {
-	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not end us
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	return signals
@@ -112,7 +113,7 @@ func loadPlan(stderr io.Writer, src configs.Source) (*configs.Loaded, *plan, err
 	case errors.As(err, &bad):
 		return nil, nil, reportFindings(stderr, bad.Findings)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, nil, exitWith(exNoPerm, err)
+		return nil, nil, exitWith(exNoPerm, fmt.Errorf("%w\n       %s", err, unreadableHint(src.File)))
 	case err != nil:
 		return nil, nil, exitWith(exNoInput, err)
 	}
@@ -129,6 +130,16 @@ func loadPlan(stderr io.Writer, src configs.Source) (*configs.Loaded, *plan, err
 		fmt.Fprintln(stderr, f)
 	}
 	return loaded, p, nil
+}
+
+// unreadableHint says what to do about a configuration that may not be read. Who
+// did not name it may not know that it is looked for in another user's home.
+func unreadableHint(path string) string {
+	hint := "make it readable for the user the proxy runs as"
+	if home := os.Getenv("HOME"); home != "" && strings.HasPrefix(path, home+"/") {
+		hint += ", give another with -c, or set HOME, which is now " + home
+	}
+	return hint
 }
 
 // reportFindings writes the findings and returns the error that ends the process.
@@ -302,23 +313,19 @@ func (svc *service) serve(p *plan, signals <-chan os.Signal) error {
 	served := make(chan error, 1)
 	go func() { served <- svc.server.Serve(accepting) }()
 
-	files := svc.watch(accepting, p.files)
+	files := svc.watch(accepting, p.files, certs.Look{})
 	for {
 		select {
 		case err := <-served:
 			return exitWith(exOSErr, fmt.Errorf("a listener broke: %w", err))
 		case <-files.Changes():
-			if next := svc.reload("file"); next != nil {
-				files = files.follow(next.files)
-			}
+			files = files.reload("file")
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
 				return svc.shutdown(signals, stopAccepting)
 			}
 			svc.log.reopen()
-			if next := svc.reload("signal"); next != nil {
-				files = files.follow(next.files)
-			}
+			files = files.reload("signal")
 		}
 	}
 }
