@@ -83,14 +83,7 @@ func ladderOptions(cmd *cobra.Command) admin.LadderOptions {
 	var o admin.LadderOptions
 	o.ASCII, _ = cmd.Flags().GetBool("ascii")
 	width, tty := isTerminal(cmd.OutOrStdout())
-	o.Width = width
-	switch color, _ := cmd.Flags().GetString("color"); color {
-	case "always":
-		o.Color = true
-	case "auto":
-		_, plain := os.LookupEnv("NO_COLOR")
-		o.Color = tty && !plain
-	}
+	o.Width, o.Color = width, wantsColor(cmd, tty)
 	return o
 }
 

@@ -79,6 +79,7 @@ func runDemo(cmd *cobra.Command, o demoOptions) error {
 	if err != nil {
 		return exitWith(exUsage, err)
 	}
+	signal.Ignore(syscall.SIGPIPE)
 	signals := heedSignals() // here SIGHUP is a terminal that was closed
 	defer signal.Stop(signals)
 

@@ -57,17 +57,7 @@ func openLog(cmd *cobra.Command, l *configs.Logging) (*logOutput, error) {
 	}
 	o.ASCII, _ = cmd.Flags().GetBool("ascii")
 	verbose, _ := cmd.Flags().GetCount("verbose")
-	o.Verbose, o.Width = verbose > 0, width
-	switch color, _ := cmd.Flags().GetString("color"); color {
-	case "always":
-		o.Color = true
-	case "auto":
-		_, plain := os.LookupEnv("NO_COLOR")
-		o.Color = tty && !plain
-	case "never":
-	default:
-		return nil, exitWith(exUsage, fmt.Errorf("--color %q is not one of auto, always, never", color))
-	}
+	o.Verbose, o.Width, o.Color = verbose > 0, width, wantsColor(cmd, tty)
 	out.log = sink.NewLog(o)
 	out.Queue = sink.NewQueue(out.log, logQueue)
 	return out, nil

@@ -23,6 +23,8 @@ Called without a command it runs a demo on loopback with throwaway certificates.
 		Args:          unknownCommand,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRunE: checkColor,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd, demoOptions{Dir: defaultDemoDir})
 		},
