@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"cmp"
-	"fmt"
 	"net"
 	"time"
 
@@ -91,7 +89,7 @@ func (s *session) closeClient(how manner, over *outcome) *event.TCPInfo {
 			s.drain(&l, lingerTime(l.socket, s.Timeouts.AlertLinger))
 		}
 	case abortLast:
-		s.delivered(l.conn, lingerTime(l.socket, s.Timeouts.HalfClose))
+		s.delivered(l.conn, s.tolerance(l.socket))
 	}
 	return s.giveBack(&l, how, event.TCPClosed{
 		Side: event.ClientSide, BytesIn: s.tap.in.Load(), BytesOut: s.tap.out.Load(),
@@ -130,19 +128,19 @@ func (s *session) seeOff(l *leg, ended bool, over *outcome) manner {
 		return orderly
 	}
 	l.last.Info.Len = 0 // it will be another
-	patience := cmp.Or(s.Timeouts.HalfClose, forever)
-	if over.cause == event.CauseIdle || wait != lastWait { // it has had its time; or socket.linger says how long
-		patience = wait
+	p := s.tolerance(l.socket)
+	if over.cause == event.CauseIdle { // it has had its time
+		p = tolerance{silent: wait, why: over.cause}
 	}
-	if s.delivered(l.conn, patience) {
+	late := s.delivered(l.conn, p)
+	if late == "" {
 		if !ended {
 			s.drain(l, wait)
 		}
 		return orderly
 	}
 	if over.cause == event.CauseClean || over.cause == event.CauseTruncated {
-		*over = outcome{cause: event.CauseHalfClose, by: byIdle, how: event.ByTimeout,
-			detail: fmt.Sprintf("both sides had ended, and the %s did not take the last of what was sent to it for %v", l.party, patience)}
+		*over = p.outcome(late, l.party)
 	}
 	return abortive
 }

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"fmt"
 	"math"
 	"net"
 	"time"
 
+	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sockopt"
 )
 
@@ -50,24 +52,66 @@ func (s *session) drain(l *leg, limit time.Duration) (closed bool) {
 	return false
 }
 
+// tolerance bounds how long the last of what was sent may wait to be taken.
+type tolerance struct {
+	silent time.Duration // while nothing of it is taken …
+	why    event.Cause   // … and the clock that says so
+	end    time.Time     // in any case; zero: no bound
+}
+
+// tolerance returns the bounds of a leg once both directions have ended: the clocks
+// of the relay go on until its last byte is taken. socket.linger takes the place of
+// the rolling ones, if it says how long.
+func (s *session) tolerance(o *sockopt.Options) tolerance {
+	t := &s.Timeouts
+	p := tolerance{silent: forever, why: event.CauseHalfClose}
+	if t.Idle > 0 {
+		p.silent, p.why = t.Idle, event.CauseIdle
+	}
+	if t.HalfClose > 0 && t.HalfClose <= p.silent {
+		p.silent, p.why = t.HalfClose, event.CauseHalfClose
+	}
+	if l := lingerTime(o, 0); l > 0 {
+		p.silent, p.why = l, event.CauseHalfClose
+	}
+	if t.Lifetime > 0 {
+		p.end = s.about.Started.Add(t.Lifetime)
+	}
+	return p
+}
+
+// outcome says that party did not take the last of what was sent to it in time, by
+// the clock that delivered has named.
+func (p *tolerance) outcome(late event.Cause, party string) outcome {
+	if late == event.CauseLifetime {
+		return outcome{cause: late, by: byLifetime, how: event.ByTimeout,
+			detail: fmt.Sprintf("both sides had ended, and the %s had not taken the last of what was sent to it", party)}
+	}
+	return outcome{cause: late, by: byIdle, how: event.ByTimeout,
+		detail: fmt.Sprintf("both sides had ended, and the %s did not take the last of what was sent to it for %v", party, p.silent)}
+}
+
 // delivered waits until the other side's kernel has acknowledged all that was
-// sent, our FIN included. It reports false when none of what is left was taken for
-// as long as patience. In a hurry it leaves the rest to the kernel, which goes on
-// by itself.
-func (s *session) delivered(conn net.Conn, patience time.Duration) bool {
+// sent, our FIN included, and returns "". When the tolerance is over it returns the
+// clock that ran out. In a hurry it leaves the rest to the kernel, which goes on by
+// itself.
+func (s *session) delivered(conn net.Conn, p tolerance) (late event.Cause) {
 	pending, acked := inKernel(conn)
 	moved := time.Now()
 	for pause := time.Millisecond; pending && !s.hurried.Load(); pause = min(2*pause, maxPoll) {
-		if time.Since(moved) >= patience {
-			return false
+		switch now := time.Now(); {
+		case now.Sub(moved) >= p.silent:
+			return p.why
+		case !p.end.IsZero() && !now.Before(p.end):
+			return event.CauseLifetime
 		}
-		time.Sleep(min(pause, patience))
+		time.Sleep(min(pause, p.silent))
 		var now uint64
 		if pending, now = inKernel(conn); now != acked {
 			acked, moved = now, time.Now()
 		}
 	}
-	return true
+	return ""
 }
 
 // maxPoll is the longest pause between two looks at the kernel's buffers.

@@ -66,6 +66,61 @@ func TestEndThatIsNotTakenIsNoCleanOne(t *testing.T) {
 	}
 }
 
+// The clocks of the relay go on while the last bytes wait to be taken.
+func TestClocksGoOnUntilTheLastByteIsTaken(t *testing.T) {
+	tests := []struct {
+		name   string
+		clocks proxy.Timeouts
+		cause  event.Cause
+		by     string
+	}{
+		{"idle, without a bound for half-closed ones", proxy.Timeouts{Idle: 300 * time.Millisecond}, event.CauseIdle, "idle"},
+		{"idle is shorter", proxy.Timeouts{Idle: 300 * time.Millisecond, HalfClose: time.Minute}, event.CauseIdle, "idle"},
+		{"half-closed is shorter", proxy.Timeouts{Idle: time.Minute, HalfClose: 300 * time.Millisecond}, event.CauseHalfClose, "idle"},
+		{"lifetime", proxy.Timeouts{Lifetime: time.Second}, event.CauseLifetime, "lifetime"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			l, conn := bothEnd(t, func(s *proxy.Settings) {
+				s.Timeouts.Idle, s.Timeouts.HalfClose, s.Timeouts.Lifetime = test.clocks.Idle, test.clocks.HalfClose, test.clocks.Lifetime
+			})
+			if end := l.closed(); end.Cause != test.cause || end.By != test.by || end.How != event.ByTimeout {
+				t.Errorf("closed: %+v", end)
+			}
+			if _, err := io.Copy(io.Discard, conn); err == nil {
+				t.Error("the client got an orderly end")
+			}
+		})
+	}
+}
+
+// What an upstream sent before it broke off reaches a client that reads late, also
+// where nothing bounds how late.
+func TestLastBytesBeforeAnAbortArriveWithoutClocks(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(conn net.Conn) {
+		io.CopyN(conn, conn, 1)
+		conn.Write(make([]byte, upload))
+		time.Sleep(200 * time.Millisecond) // an RST overtakes what has not been read
+		reset(conn.(*net.TCPConn))
+	}, func(s *proxy.Settings) {
+		s.Socket.SendBuffer = 8 << 20
+		s.Timeouts.HalfClose, s.Timeouts.Idle = 0, 0
+	})
+	conn, m := l.meddled(0)
+	m.SetReadBuffer(64 << 10)
+	time.Sleep(500 * time.Millisecond)
+	n, err := io.Copy(io.Discard, conn)
+	wantReset(t, "the client", err)
+	if n != upload {
+		t.Errorf("the client read %d of %d bytes", n, upload)
+	}
+	if end := l.closed(); end.Cause != event.CauseUpstreamReset {
+		t.Errorf("closed: %+v", end)
+	}
+}
+
 func TestShutdownLeavesTheRestToTheKernel(t *testing.T) {
 	t.Parallel()
 	l, conn := bothEnd(t, func(s *proxy.Settings) {})
