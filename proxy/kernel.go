@@ -36,7 +36,7 @@ func (s *session) tellShook(snap *tcpwatch.Snapshot, accepted *event.TCPAccepted
 			accepted.SYN.Signature = syn.Signature()
 		}
 	}
-	s.clientFlow = s.watch(s.tap.Conn, snap, &teller{journal: s.journal, side: event.ClientSide, began: s.about.Started, first: accepted.Kernel})
+	s.clientFlow = s.watch(s.tap.Conn, snap, &teller{journal: s.journal, session: s, side: event.ClientSide, began: s.about.Started, first: accepted.Kernel})
 	if s.clientFlow == nil && !h.Established.IsZero() { // else it tells of the rest
 		s.tellEstablished(h.Established, accepted.Kernel)
 	}
@@ -56,7 +56,7 @@ func (s *session) tellReached(conn net.Conn, dialed time.Time) {
 	if s.Inspect.Level > InspectNone && s.Inspect.TCP != nil {
 		if snap, err := tcpwatch.OpenDialed(conn); err == nil {
 			first = event.TCPInfoOf(&snap.Info)
-			s.upstreamFlow = s.watch(conn, snap, &teller{journal: s.journal, side: event.UpstreamSide, began: dialed, first: first})
+			s.upstreamFlow = s.watch(conn, snap, &teller{journal: s.journal, session: s, side: event.UpstreamSide, began: dialed, first: first})
 		}
 	} else {
 		first = kernelInfo(conn)

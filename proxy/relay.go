@@ -291,20 +291,25 @@ func (h *half) broken(err error) bool {
 	if _, over := s.ending(); over {
 		return false // interrupted
 	}
-	h.deaf.Store(true)
 	if h.from == event.UpstreamSide {
+		h.deaf.Store(true)
 		s.cut(outcome{cause: event.CauseClientReset, by: byClient, how: howBroken(err), detail: err.Error()})
 		return false
 	}
-	// The upstream takes no more, but what it said before may still be on its
-	// way to the client: the other half finds out whether it ended or broke. A
-	// client that is not heard out may never come to read the answer, and what
-	// is left unread turns our close into an RST that destroys it.
-	h.clock.halfClosed()
-	if s.toClient.finished.Load() {
-		s.hearOut()
-	}
+	h.deafen()
 	return true
+}
+
+// deafen says that the upstream takes no more. What it said before may still be on
+// its way to the client: the other half finds out whether it ended or broke. A
+// client that is not heard out may never come to read the answer, and what is left
+// unread turns our close into an RST that destroys it.
+func (h *half) deafen() {
+	h.deaf.Store(true)
+	h.clock.halfClosed()
+	if h.session.toClient.finished.Load() {
+		h.session.hearOut()
+	}
 }
 
 // hearOut bounds how long the client may go on speaking after it got its whole

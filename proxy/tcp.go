@@ -12,13 +12,24 @@ import (
 
 // teller makes events of what the kernel does with one leg of a connection. It is
 // needed until the kernel is done with the socket, two minutes after the close
-// perhaps: of the session it holds the journal alone.
+// perhaps: of the session it then holds the journal alone.
 type teller struct {
 	*journal
-	side  event.Side
-	began time.Time      // accept, or dial
-	first *event.TCPInfo // how the connection stood when it was opened; nil once told
+	session *session // whose leg it is; nil once that is closed
+	side    event.Side
+	began   time.Time      // accept, or dial
+	first   *event.TCPInfo // how the connection stood when it was opened; nil once told
 }
+
+// Broke implements [tcpwatch.Owner].
+func (t *teller) Broke(silent bool) {
+	if t.session != nil {
+		t.session.broke(t.side, silent)
+	}
+}
+
+// Released implements [tcpwatch.Owner].
+func (t *teller) Released() { t.session = nil }
 
 // Tell implements [tcpwatch.Teller].
 func (t *teller) Tell(f *tcpwatch.Fact) {

@@ -142,6 +142,9 @@ func (f *Flow) Closed() {
 	again := f.closed != 0
 	if !again {
 		f.conn, f.closed = nil, f.watcher.instant(time.Now())
+		if o, ok := f.teller.(Owner); ok {
+			o.Released()
+		}
 	}
 	f.mu.Unlock()
 	if !again {
@@ -216,6 +219,9 @@ func (f *Flow) hungUp(broken bool, now time.Time) {
 	default:
 		o.Kind = SawRST
 		f.observe(&o)
+	}
+	if o, ok := f.teller.(Owner); ok && broken {
+		o.Broke(gaveUp(info))
 	}
 }
 

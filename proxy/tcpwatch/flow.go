@@ -37,6 +37,22 @@ type Teller interface {
 	Tell(*Fact)
 }
 
+// An Owner is a [Teller] that is to know at once when its connection is gone. A
+// connection of which nobody reads, as its peer has ended its direction or as what
+// it sent before is not taken elsewhere, is reset without anybody noticing.
+//
+// Its methods are called as Tell is.
+type Owner interface {
+	Teller
+
+	// Broke is called when the kernel says that the connection was reset, or given
+	// up; silent, as nobody answered.
+	Broke(silent bool)
+
+	// Released is called by [Flow.Closed]. Nothing but Tell is called from then on.
+	Released()
+}
+
 // facts are used again: with their 200 bytes they would double the stack of who
 // closes a connection, and on the heap be garbage at once.
 var facts = sync.Pool{New: func() any { return new(Fact) }}
