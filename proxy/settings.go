@@ -153,7 +153,9 @@ type Inspect struct {
 
 	// TCP tells what the kernel does with both legs, from SYN to TIME-WAIT, at any
 	// level but [InspectNone]. If nil, all that is told is how a connection stood
-	// when it was accepted, dialed and closed.
+	// when it was accepted, dialed and closed; and the RST of a side from which nobody
+	// reads, as it has ended its direction or the other side takes nothing, is met by
+	// who next writes to it, or by a clock.
 	TCP *tcpwatch.Watcher
 }
 
