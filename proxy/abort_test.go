@@ -8,7 +8,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
@@ -120,7 +119,7 @@ func TestAbortOfAnUpstreamAtTheClient(t *testing.T) {
 		{"RST in silence", func(conn net.Conn) { reset(conn.(*net.TCPConn)) }, 0, event.CauseUpstreamReset},
 		{"RST after part of an answer", func(conn net.Conn) {
 			conn.Write(make([]byte, answer))
-			time.Sleep(200 * time.Millisecond) // an RST overtakes what has not been read
+			io.ReadFull(conn, make([]byte, 1)) // from the client, once it has read: an RST overtakes what has not been
 			reset(conn.(*net.TCPConn))
 		}, answer, event.CauseUpstreamReset},
 	}
@@ -132,6 +131,10 @@ func TestAbortOfAnUpstreamAtTheClient(t *testing.T) {
 					test.abort(conn)
 				}, func(s *proxy.Settings) { s.Close.Abort = a.setting })
 				conn, m := l.meddled(version)
+				if test.bytes > 0 {
+					io.CopyN(io.Discard, conn, test.bytes)
+					conn.Write([]byte("y"))
+				}
 				if got := endOfClient(conn, m); got != a.seen {
 					t.Errorf("the client saw %s, want %s\n%s", got, a.seen, l.journal())
 				}

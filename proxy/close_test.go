@@ -13,6 +13,8 @@ import (
 
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
+	"mtlsproxy/proxy/tcpwatch"
+	"mtlsproxy/proxy/tcpwire"
 )
 
 // meddler is a client's TCP connection of which a test changes what goes by, and
@@ -151,7 +153,7 @@ func TestEnds(t *testing.T) {
 		},
 		{
 			name:     "idle",
-			timeouts: func(o *proxy.Timeouts) { o.Idle = 400 * time.Millisecond },
+			timeouts: func(o *proxy.Timeouts) { o.Idle = time.Second },
 			client: func(t *testing.T, conn *tls.Conn, m *meddler) {
 				if _, err := io.Copy(io.Discard, conn); err != nil || m.sawEOF.Load() {
 					t.Errorf("the client got %v, FIN seen: %v; want close_notify first", err, m.sawEOF.Load())
@@ -165,7 +167,7 @@ func TestEnds(t *testing.T) {
 		},
 		{
 			name:     "lifetime",
-			timeouts: func(o *proxy.Timeouts) { o.Lifetime = 800 * time.Millisecond },
+			timeouts: func(o *proxy.Timeouts) { o.Lifetime = 2 * time.Second },
 			client:   wantRawResetT,
 			upstream: syscall.ECONNRESET,
 			closed:   event.ConnClosed{Cause: event.CauseLifetime, By: "lifetime", How: event.ByTimeout},
@@ -204,10 +206,10 @@ func wantRawResetT(t *testing.T, conn *tls.Conn, m *meddler) { wantRawReset(t, c
 
 func TestHalfCloseThatLastsTooLongIsReset(t *testing.T) {
 	eachVersion(t, "the upstream says nothing more", func(t *testing.T, version uint16) {
-		how := make(chan error, 1)
+		how, over := make(chan error, 1), make(chan struct{})
 		upstream := func(conn net.Conn) {
 			io.Copy(conn, conn) // the client's end
-			time.Sleep(600 * time.Millisecond)
+			<-over
 			_, err := conn.Read(make([]byte, 1))
 			for err == io.EOF { // of the client's FIN; an RST shows in a write
 				_, err = conn.Write([]byte("late"))
@@ -219,6 +221,7 @@ func TestHalfCloseThatLastsTooLongIsReset(t *testing.T) {
 		conn, m := l.meddled(version)
 		conn.CloseWrite()
 		wantRawReset(t, conn, m)
+		close(over)
 		if err := <-how; err == nil {
 			t.Error("the upstream was not reset")
 		}
@@ -292,6 +295,16 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
+// untilTaken waits until the other end's kernel has all that was sent.
+func untilTaken(c *net.TCPConn) {
+	var i tcpwire.Info
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if tcpwatch.Info(c, &i) == nil && i.Unacked == 0 && i.NotSentBytes == 0 {
+			return
+		}
+	}
+}
+
 func TestAnswerOfAnUpstreamThatStoppedListeningArrivesWhole(t *testing.T) {
 	const answer, upload = 1 << 20, 24 << 20
 	tests := []struct {
@@ -302,11 +315,11 @@ func TestAnswerOfAnUpstreamThatStoppedListeningArrivesWhole(t *testing.T) {
 	}{
 		{"FIN, then RST for what comes", func(c *net.TCPConn) {
 			c.CloseWrite()
-			time.Sleep(100 * time.Millisecond)
+			untilTaken(c)
 			c.Close()
 		}, nil, event.CauseClean},
 		{"RST at once", func(c *net.TCPConn) {
-			time.Sleep(100 * time.Millisecond) // its kernel throws away what has not gone out
+			untilTaken(c) // its kernel throws away what has not gone out
 			c.Close()
 		}, syscall.ECONNRESET, event.CauseUpstreamReset},
 	}

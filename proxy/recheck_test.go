@@ -171,7 +171,7 @@ func TestConnectionsEndWithTheCertificate(t *testing.T) {
 				t.Skip("the version makes no difference to who stays, and each of these waits for seconds")
 			}
 			l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth, s.Recheck = p.auth(t, policy.Require), how })
-			pair, end := p.brief(2 * time.Second)
+			pair, end := p.brief(4 * time.Second)
 			cfg := l.clientConfig(pair)
 			cfg.MaxVersion = version
 			h := l.hold(cfg)
@@ -307,6 +307,7 @@ func TestLongListsUnderLoad(t *testing.T) {
 	var visits atomic.Int64
 	stop := make(chan struct{})
 	honest := l.clientConfig(p.Client("carol"))
+	atOnce := make(chan struct{}, 20) // a slow machine serves fewer, and piles up none
 	wg.Go(func() {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
@@ -315,8 +316,10 @@ func TestLongListsUnderLoad(t *testing.T) {
 			case <-stop:
 				return
 			case <-tick.C:
+				atOnce <- struct{}{}
 			}
 			wg.Go(func() {
+				defer func() { <-atOnce }()
 				conn := l.dial(honest)
 				if err := (&guest{Conn: conn}).alive(); err != nil {
 					t.Errorf("an honest client met %v", err)

@@ -145,7 +145,7 @@ func TestShutdownAndHalfClosedConnections(t *testing.T) {
 		cause event.Cause
 		cut   int
 	}{
-		{"its own clock runs out first", 200 * time.Millisecond, 20 * time.Second, event.CauseHalfClose, 0},
+		{"its own clock runs out first", time.Second, 20 * time.Second, event.CauseHalfClose, 0},
 		{"the drain's time is over first", time.Minute, 200 * time.Millisecond, event.CauseDrain, 1},
 	}
 	for _, test := range tests {
@@ -153,7 +153,7 @@ func TestShutdownAndHalfClosedConnections(t *testing.T) {
 			l := newLab(t, func(conn net.Conn) {
 				io.Copy(io.Discard, conn)
 				io.WriteString(conn, "half an answer")
-				time.Sleep(time.Second)
+				<-t.Context().Done()
 			}, func(s *proxy.Settings) { s.Timeouts.HalfClose = test.clock })
 			m := &meddler{TCPConn: l.raw()}
 			cfg := l.clientConfig(l.client("alice"))

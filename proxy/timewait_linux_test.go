@@ -83,7 +83,7 @@ func TestFloodOfRefusalsLeavesNoSocket(t *testing.T) {
 		{"a client that waits for the end of the answer", 0, "none", says("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n"), nil, event.CauseRefused},
 		{"another protocol", 0, "none", says("SSH-2.0-OpenSSH_9.9\r\n"), nil, event.CauseRefused},
 		{"a record that is none", 0, "none", says("\x16\x03\x01\xff\xff" + strings.Repeat("x", 64)), nil, event.CauseRefused},
-		{"silence", 0, "none", says(""), nil, event.CauseHandshakeBroken},
+		{"silence", 0, "none", says(""), func(s *proxy.Settings) { s.Timeouts.FirstByte = 150 * time.Millisecond }, event.CauseHandshakeBroken},
 		{"a handshake that does not come", 0, "none", says("\x16"), func(s *proxy.Settings) { s.Timeouts.Handshake = 150 * time.Millisecond }, event.CauseHandshakeBroken},
 		{"a handshake that is given up", 0, "none", func(_ *lab, _ *tls.Config, raw *net.TCPConn) {
 			io.WriteString(raw, "\x16\x03\x01\x02\x00\x01\x00")
@@ -100,7 +100,7 @@ func TestFloodOfRefusalsLeavesNoSocket(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, echo, func(s *proxy.Settings) {
-				s.Timeouts.FirstByte, s.Timeouts.Handshake, s.Timeouts.AlertLinger = 150*time.Millisecond, 10*time.Second, 200*time.Millisecond
+				s.Timeouts.AlertLinger = 200 * time.Millisecond
 				if test.change != nil {
 					test.change(s)
 				}
@@ -213,11 +213,15 @@ func TestEndStates(t *testing.T) {
 		}, gone, event.CauseTruncated},
 		{"the upstream resets behind an answer", func(conn net.Conn) {
 			conn.Write(make([]byte, 100<<10))
-			time.Sleep(100 * time.Millisecond)
+			io.ReadFull(conn, make([]byte, 1)) // from the client, once it has read: an RST overtakes what has not been
 			reset(conn.(*net.TCPConn))
 		}, nil, func(t *testing.T, conn *tls.Conn, m *meddler) {
-			if n, err := io.Copy(io.Discard, conn); n != 100<<10 || !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("the client read %d bytes, %v; want the answer, then ECONNRESET", n, err)
+			if n, err := io.CopyN(io.Discard, conn, 100<<10); err != nil {
+				t.Errorf("the client read %d bytes, %v; want the answer", n, err)
+			}
+			conn.Write([]byte("y"))
+			if n, err := io.Copy(io.Discard, conn); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("behind the answer the client read %d bytes, %v; want ECONNRESET", n, err)
 			}
 		}, gone, event.CauseUpstreamReset},
 		{"half-closed for too long", func(conn net.Conn) {
@@ -234,7 +238,7 @@ func TestEndStates(t *testing.T) {
 		}, tcpwire.TimeWait, event.CauseIdle},
 		{"silent for too long; the client does not read", sending(16 << 20), func(s *proxy.Settings) { s.Timeouts.Idle = 300 * time.Millisecond },
 			func(*testing.T, *tls.Conn, *meddler) {}, gone, event.CauseIdle},
-		{"too old", echo, func(s *proxy.Settings) { s.Timeouts.Lifetime = 200 * time.Millisecond }, wantRawResetT, gone, event.CauseLifetime},
+		{"too old", echo, func(s *proxy.Settings) { s.Timeouts.Lifetime = time.Second }, wantRawResetT, gone, event.CauseLifetime},
 		{"a clean end under socket.linger 0", echo, func(s *proxy.Settings) { s.Socket.Linger = new(0) }, func(t *testing.T, conn *tls.Conn, m *meddler) {
 			conn.CloseWrite()
 			io.Copy(io.Discard, conn)
@@ -262,7 +266,7 @@ func TestEndStates(t *testing.T) {
 				}
 				return s.State // 0 where it is gone
 			}
-			for end := time.Now().Add(5 * time.Second); state() != test.want; time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(20 * time.Second); state() != test.want; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("our end is %s, want %s\n%s", state(), test.want, l.journal())
 				}
