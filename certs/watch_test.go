@@ -13,7 +13,7 @@ import (
 // The kernel notifies in real time, so these tests cannot run on a fake clock.
 const (
 	testDebounce = 20 * time.Millisecond
-	testWait     = 5 * time.Second
+	testWait     = 20 * time.Second
 	testQuiet    = 150 * time.Millisecond
 )
 

@@ -266,7 +266,7 @@ func TestGlobTakesLinearTime(t *testing.T) {
 	for _, s := range []string{strings.Repeat("a", 1<<16), strings.Repeat("a.", 1<<15), strings.Repeat("aaaa.", 1<<13) + "b"} {
 		start := time.Now()
 		g.match(s)
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("%d bytes took %s", len(s), took)
 		}
 	}

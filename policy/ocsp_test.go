@@ -180,7 +180,7 @@ func TestOCSPKeepsToItsTimeAndHost(t *testing.T) {
 	if v := o.Check(t.Context(), list(leaf, ca)); v.Status != Unreachable {
 		t.Errorf("silent: %+v", v)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("took %s", took)
 	}
 	elsewhere := newResponder(t, signs(t, ca, ca, ocsp.Response{Status: ocsp.Good}))

@@ -621,7 +621,7 @@ func clearAlertAfterKeys(t *testing.T, l *lab, before []byte) {
 	if _, err := conn.Write(append(before, 21, 3, 3, 0, 2, 2, 48)); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	io.Copy(io.Discard, conn)
 	l.closed()
 }

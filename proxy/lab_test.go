@@ -310,9 +310,9 @@ func eachVersion(t *testing.T, name string, test func(t *testing.T, version uint
 // eventually waits for a condition that comes true by itself.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within 30 s", what)
 		}
 	}
 }
@@ -339,7 +339,7 @@ func (l *lab) closed() event.ConnClosed {
 
 func waitFor[T event.Body](l *lab) T {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 30*time.Second)
 	defer cancel()
 	_, body, err := event.WaitFor[T](ctx, &l.events)
 	if err != nil {

@@ -271,7 +271,7 @@ func TestOneRecordIsChanged(t *testing.T) {
 		l := newLab(t, echo, func(s *proxy.Settings) {
 			s.Inspect.Level = proxy.InspectNone
 			s.ClientAuth = policy.ClientAuth{OwnVerification: true, Rules: rules(t, policy.Allow, policy.Rule{
-				Name: "closing", Action: policy.Deny, Match: policy.Match{CIDR: []string{"127.0.0.0/8"}}, NotBefore: time.Now().Add(time.Second),
+				Name: "closing", Action: policy.Deny, Match: policy.Match{CIDR: []string{"127.0.0.0/8"}}, NotBefore: time.Now().Add(3 * time.Second),
 			})}
 		})
 		path := l.between()
@@ -282,7 +282,7 @@ func TestOneRecordIsChanged(t *testing.T) {
 		if s := l.call(cfg); !s.in {
 			t.Fatal(s)
 		}
-		time.Sleep(time.Until(open.Add(1100 * time.Millisecond)))
+		time.Sleep(time.Until(open.Add(3100 * time.Millisecond)))
 		cfg.KeyLogWriter = &keys
 		conn := l.through(path, cfg)
 		if _, err := conn.Read(make([]byte, 1)); alertRead(err) != 49 {

@@ -93,9 +93,9 @@ func testHalfClosedClient(t *testing.T, version uint16, end func(*tls.Conn, *net
 		if request, err := io.ReadAll(conn); err != nil || string(request) != "request" {
 			t.Errorf("the upstream got %q, %v", request, err)
 		}
-		piecewise(conn, pieces, 100*time.Millisecond)
+		piecewise(conn, pieces, 200*time.Millisecond)
 	}
-	l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 500 * time.Millisecond })
+	l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 1500 * time.Millisecond })
 	conn, raw := l.good(version)
 	io.WriteString(conn, "request")
 	if err := end(conn, raw); err != nil {
@@ -146,7 +146,7 @@ func TestUpstreamThatEndedGetsTheWholeRest(t *testing.T) {
 			}
 			got <- string(rest)
 		}
-		l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 500 * time.Millisecond })
+		l := newLab(t, upstream, func(s *proxy.Settings) { s.Timeouts.HalfClose = 1500 * time.Millisecond })
 		conn, raw := l.good(version)
 		if greeting, err := io.ReadAll(conn); string(greeting) != "greeting" || err != nil {
 			t.Fatalf("the client got %q, %v", greeting, err)
@@ -154,7 +154,7 @@ func TestUpstreamThatEndedGetsTheWholeRest(t *testing.T) {
 		if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("under TLS the client read %v, want EOF", err)
 		}
-		if err := piecewise(conn, 10, 100*time.Millisecond); err != nil {
+		if err := piecewise(conn, 10, 200*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		conn.CloseWrite()
@@ -198,7 +198,7 @@ func TestSlowClientIsNotSilent(t *testing.T) {
 	t.Parallel()
 	const size = 12 << 20
 	l := newLab(t, sending(size), func(s *proxy.Settings) {
-		s.Timeouts.HalfClose, s.Timeouts.Idle = 400*time.Millisecond, 400*time.Millisecond
+		s.Timeouts.HalfClose, s.Timeouts.Idle = time.Second, time.Second
 	})
 	conn, _ := l.good(0)
 	conn.CloseWrite()

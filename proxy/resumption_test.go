@@ -142,7 +142,7 @@ func TestRulesHoldOnResumption(t *testing.T) {
 			s.ClientAuth = p.auth(t, policy.Require)
 			own(&s.ClientAuth)
 		})
-		turn := time.Now().Add(time.Second)
+		turn := time.Now().Add(3 * time.Second)
 		s := l.settings
 		s.ClientAuth.Rules = rules(t, policy.Allow, policy.Rule{Name: "later", Action: policy.Deny, Match: policy.Match{CN: []string{"alice"}}, NotBefore: turn})
 		if err := l.listener.Apply(s); err != nil {
@@ -166,7 +166,7 @@ func TestTicketsKeepNoCertificateAlive(t *testing.T) {
 			s.ClientAuth = p.auth(t, policy.Require)
 			own(&s.ClientAuth)
 		})
-		short, end := p.brief(2 * time.Second)
+		short, end := p.brief(4 * time.Second)
 		r := l.returning(version, short)
 		l.call(r.Config).expect(t, "while it lasts", true, false, event.OK)
 		l.call(r.Config).expect(t, "while it lasts, again", true, true, event.OK)

@@ -23,7 +23,7 @@ func TestGoneBothWays(t *testing.T) {
 	}
 	there.SetLinger(0)
 	there.Close()
-	for end := time.Now().Add(5 * time.Second); !goneBothWays(here); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !goneBothWays(here); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a reset connection is not gone")
 		}

@@ -234,7 +234,7 @@ func TestStoryOfBothLegs(t *testing.T) {
 			client:   ends{"FIN proxy", "dismissed"},
 		},
 		{
-			name: "idle", upstream: hear, timeouts: func(o *proxy.Timeouts) { o.Idle = 300 * time.Millisecond },
+			name: "idle", upstream: hear, timeouts: func(o *proxy.Timeouts) { o.Idle = time.Second },
 			do: func(t *testing.T, conn *tls.Conn, raw *net.TCPConn, _ func()) {
 				io.Copy(io.Discard, conn)
 				io.Copy(io.Discard, raw)

@@ -219,7 +219,7 @@ func TestShutdownCallsOffADial(t *testing.T) {
 	if cut := l.server.Shutdown(ctx); cut != 1 {
 		t.Errorf("Shutdown cut %d connections, want 1", cut)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("Shutdown took %v", took)
 	}
 	wantRawReset(t, conn, &meddler{TCPConn: raw})

@@ -26,7 +26,7 @@ func inspectServer(t *testing.T, config *tls.Config) string {
 			}
 			go func() {
 				defer c.Close()
-				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 				switch {
 				case config == nil:
 					_, _ = c.Read(make([]byte, 1)) // a silent one

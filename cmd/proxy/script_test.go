@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of a script.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // TestMain lets the test binary be the proxy itself: a script's processes are
 // this binary, called with RUN_AS_PROXY=1.

@@ -79,7 +79,7 @@ func TestSocketsOfAPileUp(t *testing.T) {
 	}
 	port := strconv.Itoa(int(ln.Addr().(*net.TCPAddr).Port))
 	var out string
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if out, err = runSockets(t.Context(), "--port", port); err != nil {
 			t.Fatal(err)
 		}

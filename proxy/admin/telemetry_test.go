@@ -36,7 +36,7 @@ func serveTelemetry(t *testing.T, served Telemetry) string {
 		if err := <-done; err != nil {
 			t.Errorf("ServeTelemetry: %v", err)
 		}
-		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 				return

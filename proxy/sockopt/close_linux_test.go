@@ -49,7 +49,7 @@ func TestAbortResets(t *testing.T) {
 			if err := Abort(tt.wrap(accepted)); err != nil {
 				t.Fatal(err)
 			}
-			client.SetReadDeadline(time.Now().Add(5 * time.Second))
+			client.SetReadDeadline(time.Now().Add(20 * time.Second))
 			if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 				t.Errorf("client reads %v, want a reset", err)
 			}
@@ -83,12 +83,12 @@ func TestDismissDeliversAndKeepsNothing(t *testing.T) {
 	if err := Dismiss(tls.Client(accepted, &tls.Config{InsecureSkipVerify: true})); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); stateOf(t, client) != unix.BPF_TCP_CLOSE; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); stateOf(t, client) != unix.BPF_TCP_CLOSE; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the client is in state %d: the kernel keeps the other end", stateOf(t, client))
 		}
 	}
-	client.SetReadDeadline(time.Now().Add(5 * time.Second))
+	client.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if got, err := io.ReadAll(client); err != nil || string(got) != "last words" {
 		t.Errorf("client reads %q, %v", got, err)
 	}
@@ -122,7 +122,7 @@ func TestLingerZeroOnTheListenerAbortsConnections(t *testing.T) {
 	ln, _ := listen(t, "tcp", "127.0.0.1:0", o)
 	client, accepted := pair(t, ln, o)
 	accepted.Close()
-	client.SetReadDeadline(time.Now().Add(5 * time.Second))
+	client.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("client reads %v, want a reset", err)
 	}

@@ -41,7 +41,7 @@ func listenAt(t *testing.T, address string, o sockopt.Options) *net.TCPListener 
 
 func accept(t *testing.T, ln *net.TCPListener, o sockopt.Options) *net.TCPConn {
 	t.Helper()
-	ln.SetDeadline(time.Now().Add(5 * time.Second))
+	ln.SetDeadline(time.Now().Add(20 * time.Second))
 	c, err := ln.AcceptTCP()
 	if err != nil {
 		t.Fatal(err)
@@ -390,7 +390,7 @@ func TestLinger2(t *testing.T) {
 		p.Send(tcpwire.ACK)
 		id := tcpwatch.ID{Local: p.Local, Remote: p.Self}
 		seen := false
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			s, err := diag.Get(id)
 			if err == nil && s.State == tcpwire.FinWait2 {
 				seen = true

@@ -160,7 +160,7 @@ func TestFastOpen(t *testing.T) {
 		if !snap.SYN.FastOpen || snap.SYN.PayloadLen != data {
 			t.Errorf("SYN %d: fast open %v, %d bytes, want %d", i+1, snap.SYN.FastOpen, snap.SYN.PayloadLen, data)
 		}
-		server.SetReadDeadline(time.Now().Add(5 * time.Second))
+		server.SetReadDeadline(time.Now().Add(20 * time.Second))
 		got := make([]byte, 5)
 		if n, err := server.Read(got); err != nil || string(got[:n]) != "hello" {
 			t.Errorf("read %q, %v", got[:n], err)

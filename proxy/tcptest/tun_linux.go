@@ -25,7 +25,7 @@ var (
 const Device = "test0"
 
 // patience bounds each wait.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 const protocolTCP = 6
 

@@ -43,7 +43,7 @@ func addrPort(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
 // on their own time.
 func waitFor(t *testing.T, d *Diag, id ID, want tcpwire.State) Socket {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		s, err := d.Get(id)
 		if err == nil && s.State == want {
 			return s
@@ -191,7 +191,7 @@ func TestEveryStateIsSeen(t *testing.T) {
 		waitFor(t, d, id, tcpwire.CloseWait)
 		fill(t, server)
 		// Read the FIN first: closing with anything unread sends RST.
-		server.SetReadDeadline(time.Now().Add(5 * time.Second))
+		server.SetReadDeadline(time.Now().Add(20 * time.Second))
 		server.Read(make([]byte, 1))
 		server.Close()
 		waitFor(t, d, id, tcpwire.LastAck)

@@ -56,7 +56,7 @@ func TestSurveyOfEndpointsCountsOurEndOnly(t *testing.T) {
 		Ours: func(cookie uint64) bool { return cookie == snap.Cookie },
 	}
 	var s *Survey
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if s, err = SurveyEndpoints(e); err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func (t *teller) awaitState(tb testing.TB, s tcpwire.State) Fact {
 
 func (t *teller) awaitFact(tb testing.TB, is func(Fact) bool) Fact {
 	tb.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if all := t.all(); slices.ContainsFunc(all, is) {
 			return all[slices.IndexFunc(all, is)]
 		}
@@ -172,7 +172,7 @@ func (c watched) awaitFinWait2(t testing.TB) {
 		return
 	}
 	diag := openDiagT(t)
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		s, err := diag.Get(c.flow.id)
 		if err == nil && s.State == tcpwire.FinWait2 {
 			return
@@ -217,7 +217,7 @@ func (c watched) halfClose(t testing.TB) {
 
 func drain(t testing.TB, conn *net.TCPConn) {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	buf := make([]byte, 64<<10)
 	for {
 		if _, err := conn.Read(buf); err != nil {
@@ -404,7 +404,7 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 
 func waitReadable(t testing.TB, conn *net.TCPConn) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if unread, _ := lastLook(conn, new(tcpwire.Info)); unread > 0 {
 			return
 		}
@@ -416,7 +416,7 @@ func waitReadable(t testing.TB, conn *net.TCPConn) {
 
 func drainOnce(t testing.TB, conn *net.TCPConn) {
 	t.Helper()
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	conn.Read(make([]byte, 1))
 }
 
@@ -580,7 +580,7 @@ func TestGauges(t *testing.T) {
 		t.Fatal(err)
 	}
 	dial(t, ln)
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if g := w.Gauges(); len(g) == 1 && g[0].Name == "main" && g[0].Length == 1 && g[0].Peak == 1 && g[0].Backlog > 0 {
 			break
 		} else if time.Now().After(end) {
@@ -588,7 +588,7 @@ func TestGauges(t *testing.T) {
 		}
 	}
 	ln.Close()
-	for end := time.Now().Add(5 * time.Second); len(w.Gauges()) > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); len(w.Gauges()) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a closed listener is still read")
 		}

@@ -55,7 +55,7 @@ func dial(t testing.TB, ln *net.TCPListener) *net.TCPConn {
 
 func accept(t testing.TB, ln *net.TCPListener) *net.TCPConn {
 	t.Helper()
-	ln.SetDeadline(time.Now().Add(5 * time.Second))
+	ln.SetDeadline(time.Now().Add(20 * time.Second))
 	c, err := ln.AcceptTCP()
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestInfoFollowsTheState(t *testing.T) {
 
 func waitState(t *testing.T, conn *net.TCPConn, want tcpwire.State) tcpwire.Info {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		var i tcpwire.Info
 		if err := Info(conn, &i); err != nil {
 			t.Fatal(err)

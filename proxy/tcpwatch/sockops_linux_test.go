@@ -213,7 +213,7 @@ func TestLostRecordsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); w.Stats().LostRecords == 0; {
+	for end := time.Now().Add(20 * time.Second); w.Stats().LostRecords == 0; {
 		for range 20 {
 			c, s := pair(t, ln)
 			c.Close()

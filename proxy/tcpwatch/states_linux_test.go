@@ -232,7 +232,7 @@ func TestSYNQueueOverflows(t *testing.T) {
 	if c, err := ReadCounters(); err != nil || c["TCPReqQFullDrop"]+c["ListenDrops"] == 0 {
 		t.Errorf("counters %v, %v, want drops", c, err)
 	}
-	for end := time.Now().Add(5 * time.Second); w.Stats().Early < uint64(12+s.Accepted.Count[tcpwire.SynReceived]); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); w.Stats().Early < uint64(12+s.Accepted.Count[tcpwire.SynReceived]); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("stats %+v, want 12 SYNs and their answers seen", w.Stats())
 		}

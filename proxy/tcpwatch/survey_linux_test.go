@@ -15,7 +15,7 @@ import (
 // awaitSurvey looks at a port until what it shows satisfies done.
 func awaitSurvey(t testing.TB, done func(*Survey) bool, ports ...uint16) *Survey {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		s, err := SurveyPorts(ports...)
 		if err != nil {
 			t.Fatal(err)

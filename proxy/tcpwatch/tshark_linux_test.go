@@ -67,7 +67,7 @@ func TestSegmentsAreReadAsTsharkReadsThem(t *testing.T) {
 	config.ClientAuth = tls.NoClientCert
 	shake := func(server net.Conn) {
 		conn := tls.Server(server, config)
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
 		if err := conn.Handshake(); err == nil {
 			io.WriteString(conn, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}

@@ -201,7 +201,7 @@ func (r *recording) serve(ctx context.Context, t *testing.T, dir string, conv *c
 			return
 		}
 		server := tls.Server(conn, config)
-		server.SetDeadline(time.Now().Add(5 * time.Second))
+		server.SetDeadline(time.Now().Add(20 * time.Second))
 		b := make([]byte, 4096)
 		if n, err := server.Read(b); err == nil {
 			io.WriteString(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
