@@ -54,6 +54,24 @@ func (s *Server) Active() int {
 	return n
 }
 
+// Traffic is the payload that the connections of a listener carried so far: those
+// that are over, and those that are open.
+type Traffic struct {
+	Listener             string
+	FromClient, ToClient uint64 // bytes that reached the other side
+}
+
+// Traffic returns what each listener carried. It reads what the connections count
+// anyway, and never less than before.
+func (s *Server) Traffic() []Traffic {
+	all := make([]Traffic, len(s.listeners))
+	for i, l := range s.listeners {
+		all[i].Listener = l.name
+		all[i].FromClient, all[i].ToClient = l.sessions.carried()
+	}
+	return all
+}
+
 // Shutdown stops accepting, waits until all connections have ended by
 // themselves, and cuts those that are left when ctx ends. It returns how many it
 // cut, and returns only when all are gone and no more will come, also when Serve
@@ -79,9 +97,11 @@ func (s *Server) Shutdown(ctx context.Context) (cut int) {
 type sessions struct {
 	crowd *crowd // of the server they belong to
 
-	mu   sync.Mutex
-	open map[*session]struct{}
-	zero chan struct{} // closed while none is open; nil until somebody asks
+	mu     sync.Mutex
+	open   map[*session]struct{}
+	zero   chan struct{} // closed while none is open; nil until somebody asks
+	toUp   uint64        // bytes that those carried that are no longer open …
+	toDown uint64        // … to upstreams, and to clients
 }
 
 func (ss *sessions) add(s *session) (active int) {
@@ -100,10 +120,24 @@ func (ss *sessions) remove(s *session) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	delete(ss.open, s)
+	ss.toUp += uint64(s.toUpstream.bytes.Load())
+	ss.toDown += uint64(s.toClient.bytes.Load())
 	if len(ss.open) == 0 && ss.zero != nil {
 		close(ss.zero)
 		ss.zero = nil
 	}
+}
+
+// carried returns how many bytes went to upstreams and to clients so far.
+func (ss *sessions) carried() (toUp, toDown uint64) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	toUp, toDown = ss.toUp, ss.toDown
+	for s := range ss.open {
+		toUp += uint64(s.toUpstream.bytes.Load())
+		toDown += uint64(s.toClient.bytes.Load())
+	}
+	return toUp, toDown
 }
 
 // all returns the sessions that are open now.

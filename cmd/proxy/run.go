@@ -76,6 +76,7 @@ func runService(cmd *cobra.Command, src configs.Source) error {
 	}
 	svc := &service{src: src, loaded: loaded, plan: p, log: log, server: proxy.NewServer(listeners...), sockets: door.sockets, telemetry: watched}
 	svc.sockets.use(loaded, p)
+	watched.count(svc.server)
 	watched.use(p)
 	defer func() { svc.plan.unwatchTCP(0) }()
 	signals := heedSignals() // before ready is told: who reads it may signal at once

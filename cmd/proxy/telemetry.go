@@ -27,6 +27,7 @@ type telemetry struct {
 	metrics *sink.Metrics // nil where they are not served
 
 	inUse    atomic.Pointer[inUse]
+	server   atomic.Pointer[proxy.Server]
 	draining atomic.Bool
 	prober   *admin.Prober // nil where readiness asks no upstream
 
@@ -56,7 +57,7 @@ func newTelemetry(cfg *configs.Config, p *plan, log *logOutput, d *door) *teleme
 	if t.cfg.Metrics {
 		o := sink.MetricsOptions{
 			NativeHistograms: t.cfg.NativeHistograms, Version: version, Go: thisBuild().Go, Revision: thisBuild().Revision,
-			Certificates: t.certificates, Sockets: t.sockets, LogDropped: func() uint64 { return log.Dropped() + log.log.Lost() },
+			Certificates: t.certificates, Sockets: t.sockets, Traffic: t.traffic, LogDropped: func() uint64 { return log.Dropped() + log.log.Lost() },
 		}
 		if d.journals != nil {
 			o.Journals = func() sink.JournalReading {
@@ -84,6 +85,13 @@ func (t *telemetry) sink(others event.Sink) event.Sink {
 		return others
 	}
 	return event.Tee(others, t.metrics)
+}
+
+// count has what a server's connections carry counted.
+func (t *telemetry) count(s *proxy.Server) {
+	if t != nil {
+		t.server.Store(s)
+	}
 }
 
 // use takes over a plan that is in force, and whose listeners are open.

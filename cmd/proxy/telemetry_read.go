@@ -53,6 +53,20 @@ func (t *telemetry) certificates() []sink.CertificateReading {
 	return nil
 }
 
+// traffic reads what the connections count.
+func (t *telemetry) traffic() []sink.TrafficReading {
+	s := t.server.Load()
+	if s == nil {
+		return nil
+	}
+	carried := s.Traffic()
+	all := make([]sink.TrafficReading, len(carried))
+	for i, c := range carried {
+		all[i] = sink.TrafficReading(c)
+	}
+	return all
+}
+
 // sockets reads what the TCP watcher knows. It asks the kernel nothing.
 func (t *telemetry) sockets() *sink.SocketReading {
 	p := t.inUse.Load()

@@ -29,6 +29,7 @@ type MetricsOptions struct {
 
 	Certificates func() []CertificateReading
 	Sockets      func() *SocketReading // nil: not known now
+	Traffic      func() []TrafficReading
 	Journals     func() JournalReading
 	LogDropped   func() uint64 // events that are missing from the log
 }
@@ -39,6 +40,14 @@ type CertificateReading struct {
 	Name     string // where the configuration names it
 	NotAfter time.Time
 	Loaded   time.Time // since when it is in use
+}
+
+// TrafficReading is the payload that a listener's connections carried so far, in
+// bytes; open connections count with what they carried until now. No number is ever
+// less than it was.
+type TrafficReading struct {
+	Listener             string
+	FromClient, ToClient uint64
 }
 
 // JournalReading is what the inspector had to let go so far.

@@ -76,8 +76,6 @@ func (l *listenerMetrics) closed(b *event.ConnClosed) {
 	} else {
 		l.leftShaking.Add(1)
 	}
-	add(l.bytesIn, float64(b.BytesIn))
-	add(l.bytesOut, float64(b.BytesOut))
 	if b.Delivered != "" {
 		l.deliveries.of(b.Delivered).Inc()
 	}

@@ -26,7 +26,7 @@ type families struct {
 	closed, rejected, probes, rechecks    *prometheus.CounterVec
 	handshakes, sessions, auth, decisions *prometheus.CounterVec
 	alertsIn, alertsOut, deliveries       *prometheus.CounterVec
-	bytes, retransmits                    *prometheus.CounterVec
+	retransmits                           *prometheus.CounterVec
 	upstreamFailures                      *prometheus.CounterVec
 	socketOptions, acceptPauses           *prometheus.CounterVec
 	handshakeTime, phaseTime, lifetime    *prometheus.HistogramVec
@@ -48,7 +48,6 @@ func newFamilies(native bool) *families {
 	f.alertsIn = f.counter("client_alerts_received_total", "TLS alerts with which clients broke off the handshake.", "listener", "alert", "encrypted")
 	f.alertsOut = f.counter("alerts_sent_total", "TLS alerts with which handshakes were refused.", "listener", "alert")
 	f.deliveries = f.counter("alerts_delivered_total", "Alerts sent to refused clients, by whether the client's kernel acknowledged them.", "listener", "delivered")
-	f.bytes = f.counter("bytes_total", "Payload carried by connections that are over.", "listener", "direction")
 	f.retransmits = f.counter("tcp_retransmits_total", "TCP segments sent again to clients, counted when the connection ends.", "listener")
 	f.upstreamFailures = f.counter("upstream_failures_total", "Dials of an upstream's address that failed.", "upstream", "reason")
 	f.socketOptions = f.counter("socket_option_errors_total", "Socket options that the kernel refused.", "listener", "upstream", "option")

@@ -28,11 +28,10 @@ type listenerMetrics struct {
 	alertsOut  table[uint8, prometheus.Counter]
 	deliveries table[string, prometheus.Counter]
 
-	phases            [phaseCount]prometheus.Observer
-	bytesIn, bytesOut prometheus.Counter
-	retransmits       prometheus.Counter
-	lifetime, rtt     prometheus.Observer
-	shortest          shortest
+	phases        [phaseCount]prometheus.Observer
+	retransmits   prometheus.Counter
+	lifetime, rtt prometheus.Observer
+	shortest      shortest
 }
 
 // result is how a handshake went.
@@ -76,7 +75,6 @@ const otherLabel = "other"
 // to closed lists: a series that begins above 0 hides its first increase.
 func (f *families) listener(name string) *listenerMetrics {
 	l := &listenerMetrics{
-		bytesIn: f.bytes.WithLabelValues(name, "from_client"), bytesOut: f.bytes.WithLabelValues(name, "to_client"),
 		retransmits: f.retransmits.WithLabelValues(name),
 		lifetime:    f.lifetime.WithLabelValues(name), rtt: f.rtt.WithLabelValues(name),
 		probes: [2]prometheus.Counter{f.probes.WithLabelValues(name, event.TCPProbe.String()), f.probes.WithLabelValues(name, event.TCPReset.String())},

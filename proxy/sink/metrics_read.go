@@ -42,6 +42,7 @@ var (
 	acceptedDesc  = desc("connections_accepted_total", "Connections that were accepted and not turned away at once by a limit.", "listener")
 	activeDesc    = desc("connections_active", "Open connections: handshaking, proxying, or draining where the proxy is being stopped.", "listener", "state")
 	remainingDesc = desc("client_certificate_min_remaining_seconds", "Shortest time that is left of a verified client certificate seen within the last hour; absent where none was.", "listener")
+	bytesDesc     = desc("bytes_total", "Payload carried so far, by open connections too.", "listener", "direction")
 	reloadDesc    = desc("config_last_reload_success_timestamp_seconds", "When the configuration in force was put in force.")
 	inForceDesc   = desc("config_last_reload_successful", "0 where the last reload was refused, and the configuration in force is not the one in the file.")
 	notAfterDesc  = desc("certificate_not_after_timestamp_seconds", "When a certificate in use runs out; of several, the first.", "kind", "name")
@@ -59,7 +60,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (r *reader) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildDesc, acceptedDesc, activeDesc, remainingDesc, reloadDesc, inForceDesc, notAfterDesc, loadedDesc,
+		buildDesc, acceptedDesc, activeDesc, remainingDesc, bytesDesc, reloadDesc, inForceDesc, notAfterDesc, loadedDesc,
 		droppedDesc, logDesc, socketsDesc, queueDesc, limitDesc, kernelDesc, halfOpenDesc, lostDesc,
 	} {
 		ch <- d
@@ -84,6 +85,12 @@ func (r *reader) Collect(ch chan<- prometheus.Metric) {
 		for _, c := range o.Certificates() {
 			to.gauge(notAfterDesc, float64(c.NotAfter.Unix()), c.Kind, c.Name)
 			to.gauge(loadedDesc, float64(c.Loaded.UnixMilli())/1000, c.Kind, c.Name)
+		}
+	}
+	if o.Traffic != nil {
+		for _, t := range o.Traffic() {
+			to.counter(bytesDesc, t.FromClient, t.Listener, "from_client")
+			to.counter(bytesDesc, t.ToClient, t.Listener, "to_client")
 		}
 	}
 	if o.Journals != nil {

@@ -35,6 +35,9 @@ func everything() MetricsOptions {
 				Counters: map[string]uint64{"ListenOverflows": 5}, HalfOpen: 1, Lost: map[string]uint64{"packets": 9},
 			}
 		},
+		Traffic: func() []TrafficReading {
+			return []TrafficReading{{Listener: "main", FromClient: 79, ToClient: 60}}
+		},
 		Journals:   func() JournalReading { return JournalReading{RingFull: 7, RecordCap: 8} },
 		LogDropped: func() uint64 { return 6 },
 	}
@@ -226,8 +229,6 @@ func TestAWholeConnectionLeavesNothingOpen(t *testing.T) {
 		`mtlsproxy_tls_sessions_total{cipher="TLS_AES_128_GCM_SHA256",group="X25519MLKEM768",listener="main",resumed="false",version="1.3"}`: 1,
 		`mtlsproxy_client_auth_total{listener="main",outcome="verified"}`:                                                                    1,
 		`mtlsproxy_policy_decisions_total{action="allow",listener="main",rule="team"}`:                                                       1,
-		`mtlsproxy_bytes_total{direction="from_client",listener="main"}`:                                                                     79,
-		`mtlsproxy_bytes_total{direction="to_client",listener="main"}`:                                                                       60,
 		`mtlsproxy_connection_duration_seconds{listener="main"}`:                                                                             1,
 		`mtlsproxy_upstream_dial_duration_seconds{result="ok",upstream="app"}`:                                                               1,
 		`mtlsproxy_tcp_rtt_seconds{listener="main"}`:                                                                                         1,
@@ -274,6 +275,8 @@ func TestEventsOfTheProcessMoveItsMetrics(t *testing.T) {
 		`mtlsproxy_socket_option_errors_total{listener="main",option="TCP_CONGESTION",upstream=""}`:                       1,
 		`mtlsproxy_accept_pauses_total{listener="main",reason="limit_descriptors"}`:                                       1,
 		`mtlsproxy_certificate_not_after_timestamp_seconds{kind="server",name="listeners.main.tls.certificates.default"}`: float64(started.Unix()),
+		`mtlsproxy_bytes_total{direction="from_client",listener="main"}`:                                                  79,
+		`mtlsproxy_bytes_total{direction="to_client",listener="main"}`:                                                    60,
 		`mtlsproxy_inspector_dropped_total{cause="ring_full"}`:                                                            7,
 		`mtlsproxy_inspector_dropped_total{cause="record_cap"}`:                                                           8,
 		`mtlsproxy_log_dropped_total`:                                                                                     6,
