@@ -1,9 +1,12 @@
 package policy
 
 import (
+	cryptorand "crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -210,6 +213,13 @@ func TestMemoryNeverLetsInWhatVerifyingWouldNot(t *testing.T) {
 	w.kinds["same key, ran out"] = []*entity{issueFor(t, w.mid, w.kinds["good"][0].key, "good", forClient, valid(-2*time.Hour, -time.Hour)), w.mid}
 	w.kinds["short-lived"] = []*entity{w.mid.client(t, "short", valid(-time.Hour, 20*time.Second)), w.mid}
 	w.kinds["cut otherwise"] = []*entity{w.kinds["good"][0]}
+	low := w.mid.ca(t, "Low")
+	w.kinds["deep"] = []*entity{low.client(t, "deep"), low, w.mid}
+	small, err := rsa.GenerateKey(cryptorand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.kinds["RSA"] = []*entity{issueFor(t, w.mid, small, "RSA", forClient), w.mid}
 	empty := revocation(t, RevocationSettings{Mode: Soft}, pool(t, w.ca), w.mid.listing(t, 1, 0, time.Hour))
 	memory := new(ChainMemory)
 	var policies []ClientAuth
@@ -225,14 +235,19 @@ func TestMemoryNeverLetsInWhatVerifyingWouldNot(t *testing.T) {
 			}
 		}
 	}
-	var kinds []string
-	for k := range w.kinds {
-		kinds = append(kinds, k)
+	for _, lists := range []*Revocation{nil, empty, w.auth.Revocation} { // one thing is different in each
+		a := w.auth
+		a.Revocation = lists
+		a.Verifier = certs.Verifier{Roots: pool(t, w.ca), Usage: x509.ExtKeyUsageClientAuth, Intermediates: pool(t, w.mid)}
+		policies = append(policies, a)
+		a.Verifier.Intermediates, a.Verifier.MinRSABits = nil, 3072
+		policies = append(policies, a)
 	}
+	kinds := slices.Sorted(maps.Keys(w.kinds))
 	random := rand.New(rand.NewPCG(3, 4))
 	at, allowed := now, 0
-	for range 2500 {
-		at = at.Add(time.Duration(random.IntN(300)-100) * time.Millisecond)
+	for range 5000 {
+		at = at.Add(time.Duration(random.IntN(200)-80) * time.Millisecond)
 		if random.IntN(500) == 0 {
 			at = now
 			memory.Forget()
