@@ -31,6 +31,10 @@ trap 'rm -rf "$dir"' EXIT
 "$proxy" cert verify "$dir/tls.pem" --ca "$ca/ca.pem" --as server --host "$name.$namespace.svc" >/dev/null
 
 b64() { base64 <"$1" | tr -d '\n'; }
+# Not in the document itself: what fails in there goes unnoticed.
+crt=$(b64 "$dir/tls.pem")
+key=$(b64 "$dir/tls-key.pem")
+ca_crt=$(b64 "$ca/ca.pem")
 cat <<YAML
 apiVersion: v1
 kind: Secret
@@ -39,7 +43,7 @@ metadata:
   namespace: "$namespace"
 type: kubernetes.io/tls
 data:
-  tls.crt: $(b64 "$dir/tls.pem")
-  tls.key: $(b64 "$dir/tls-key.pem")
-  ca.crt: $(b64 "$ca/ca.pem")
+  tls.crt: $crt
+  tls.key: $key
+  ca.crt: $ca_crt
 YAML

@@ -146,8 +146,29 @@ func TestRevocationDrill(t *testing.T) {
 	}
 }
 
+func TestKubernetesSecretIsNotMadeInPart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "base64")
+	if err := os.WriteFile(broken, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	needs(t, "bash")
+	path, err := filepath.Abs("kubernetes-secret.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", path, "orders")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PROXY="+binary, "PATH="+dir+":"+os.Getenv("PATH"))
+	if out, err := cmd.Output(); err == nil || len(out) != 0 {
+		t.Errorf("with a base64 that fails: %v, and wrote %q", err, out)
+	}
+}
+
 func TestKubernetesSecret(t *testing.T) {
 	t.Parallel()
+	needs(t, "base64")
 	dir := t.TempDir()
 	out := mustRun(t, dir, "kubernetes-secret.sh", "orders", "shop")
 	var secret struct {
