@@ -122,7 +122,7 @@ var keyDocs = map[string]string{
 	"Limits.PerIPConnections":         "Connections of one client address at once, an IPv6 /64 counting as one; 0 is unlimited.",
 	"Limits.PerIPUnauthenticated":     "Connections of one client address at once that are not let in yet; 0 is unlimited.",
 	"Limits.OnLimit":                  "What happens to a connection over a limit: close it, or let it wait in the kernel's queue.",
-	"Close.Abort":                     "What the other side gets after an RST or a client's fatal alert: propagate (RST), or absorb (close_notify and FIN, as if all had been said).",
+	"Close.Abort":                     "What the other side gets after an RST or a client's fatal alert: propagate (RST), or absorb (close_notify and FIN, as if all had been said). A unix socket has no RST: an upstream or a client there sees a plain end either way.",
 	"Close.Truncation":                "What the upstream gets after a client's FIN without close_notify, when its request may have been cut: pass (FIN), or abort (RST). Many clients never send close_notify.",
 	"ClientAuth.Mode":                 "Whether a client certificate is asked for: none, request (verified if given), require.",
 	"ClientAuth.Enforcement":          "What a refusal does: enforce it, or report it (let the client through, log and count what would be refused).",

@@ -110,7 +110,7 @@ type Limits struct {
 // Close says what becomes of an end that is not an orderly one. A clean end is
 // always passed on as one.
 type Close struct {
-	// What the other side gets after an RST or a client's fatal alert: propagate (RST), or absorb (close_notify and FIN, as if all had been said).
+	// What the other side gets after an RST or a client's fatal alert: propagate (RST), or absorb (close_notify and FIN, as if all had been said). A unix socket has no RST: an upstream or a client there sees a plain end either way.
 	Abort string `mapstructure:"abort" enum:"propagate|absorb"`
 	// What the upstream gets after a client's FIN without close_notify, when its request may have been cut: pass (FIN), or abort (RST). Many clients never send close_notify.
 	Truncation string `mapstructure:"truncation" enum:"pass|abort"`

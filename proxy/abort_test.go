@@ -272,3 +272,40 @@ func TestCloseSettingsHoldForLaterConnections(t *testing.T) {
 		t.Errorf("of a later one, the upstream saw %s", s)
 	}
 }
+
+// A unix socket has no RST: its other end sees a plain end, and the journal does not
+// say otherwise.
+func TestAbortTowardsAUnixSocketIsToldAsAPlainEnd(t *testing.T) {
+	path := t.TempDir() + "/app"
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	got := make(chan seen, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.CopyN(conn, conn, 1)
+		got <- endOf(conn)
+	}()
+	l := newLab(t, nil, func(s *proxy.Settings) {
+		s.Upstream.Addresses = []proxy.Address{{Network: "unix", Address: path}}
+	})
+	_, m := l.meddled(0)
+	reset(m.TCPConn)
+	if s := <-got; s != seenEnd {
+		t.Errorf("the upstream saw %s", s)
+	}
+	if end := l.closed(); end.Cause != event.CauseClientReset || end.How != event.ByRST {
+		t.Errorf("closed: %+v", end)
+	}
+	for _, leg := range event.Bodies[event.TCPClosed](l.events.All()) {
+		if leg.Side == event.UpstreamSide && leg.How != event.ByFIN {
+			t.Errorf("the upstream's leg: %+v", leg)
+		}
+	}
+}

@@ -105,7 +105,9 @@ func (s *session) giveBack(l *leg, how manner, told event.TCPClosed) *event.TCPI
 	told.How = event.ByFIN
 	switch {
 	case l.last.Abort:
-		told.How = event.ByRST
+		if _, is := l.conn.(*net.TCPConn); is { // a unix socket has no RST
+			told.How = event.ByRST
+		}
 		sockopt.Abort(l.conn)
 	case l.last.Dismiss:
 		sockopt.Dismiss(l.conn)
