@@ -264,8 +264,8 @@ func TestLocateSaysWhatNobodySet(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{missing(SevError, certificate+".cert"), "missing"},
 		{missing(SevError, certificate), "missing"},
-		{missing(SevError, certificate+".key"), "missing (nobody set it, this is the default; --key sets it)"},
-		{missing(SevError, "listeners.main.client_auth.ca[0]"), "missing (nobody set it, this is the default; --client-ca sets it)"},
+		{missing(SevError, certificate+".key"), "missing (nobody set it, this is the default; proxy run --key sets it)"},
+		{missing(SevError, "listeners.main.client_auth.ca[0]"), "missing (nobody set it, this is the default; proxy run --client-ca sets it)"},
 		{missing(SevError, "shutdown.delay"), "missing (nobody set it, this is the default)"},
 		{missing(SevWarning, certificate+".key"), "missing"},
 	} {

@@ -67,7 +67,7 @@ func (l *Loaded) Locate(f Finding) Finding {
 func withFlag(key string) string {
 	for _, short := range ShortFlags() {
 		if short.Key == key {
-			return "; " + short.Name + " sets it"
+			return "; proxy run " + short.Name + " sets it"
 		}
 	}
 	return ""
