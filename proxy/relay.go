@@ -217,7 +217,7 @@ func (h *half) ended() {
 			end.How = event.ByCloseNotify
 		}
 	}
-	h.source().Ended()
+	h.source().Ended(h.from == event.UpstreamSide || end.Truncated)
 	// One end often follows from the other within microseconds: the order is
 	// settled before this one is passed on.
 	h.first.Store(s.firstEnd.CompareAndSwap(false, true))

@@ -127,6 +127,9 @@ func (l *leg) end(peer event.Side) *SocketEnd {
 // sentence says it in words. peer is who was at the other end.
 func (e *SocketEnd) sentence(peer string) string {
 	text := socketEnds[e.Verdict]
+	if e.Verdict == "reset_after_fin" && peer == string(event.UpstreamSide) { // close_notify goes to clients only
+		text = "The PEER closed first: its FIN. It answered what we still sent with RST: nobody reads there any more. Our socket is gone, without TIME-WAIT."
+	}
 	switch {
 	case !e.Over:
 		return e.begun(peer) + e.pending(peer)

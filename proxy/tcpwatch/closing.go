@@ -18,16 +18,25 @@ func (f *Flow) look() {
 }
 
 // Ended is to be called when reading met an end, and before that is answered: who
-// ended first is told in order then, and at once.
-func (f *Flow) Ended() {
+// ended first is told in order then, and at once. fin says that the end was the
+// peer's FIN, and not one within what it sent. The connection's state may not show
+// that any more: what is written meanwhile the peer may have answered with a reset.
+func (f *Flow) Ended(fin bool) {
 	if f == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.sent(SawFIN, Us) {
-		f.look()
+	if f.sent(SawFIN, Us) {
+		return
 	}
+	f.look()
+	if !fin || f.conn == nil || f.sent(SawFIN, Peer) {
+		return
+	}
+	fact := f.derived(time.Now())
+	defer fact.release()
+	f.peerFIN(&fact.Observation)
 }
 
 // HalfClose has send end our direction, as CloseWrite does, and returns its error.

@@ -25,7 +25,7 @@ func TestEndsAreKnownBeforeEpollListens(t *testing.T) {
 		c := watchT(t, w)
 		c.client.CloseWrite()
 		waitState(t, c.server, tcpwire.CloseWait)
-		c.flow.Ended()
+		c.flow.Ended(false)
 		if f, ok := told(c, Peer); !ok || !f.First {
 			t.Errorf("the peer's FIN was not told as the first; told:\n%s", c)
 		}
@@ -35,7 +35,7 @@ func TestEndsAreKnownBeforeEpollListens(t *testing.T) {
 		c.halfClose(t)
 		c.client.CloseWrite()
 		waitState(t, c.server, tcpwire.Closed) // TIME-WAIT, for who holds it
-		c.flow.Ended()
+		c.flow.Ended(false)
 		c.close(t, false)
 		if end := c.end(t); end.FirstBy != Us {
 			t.Errorf("first was %v, want us; told:\n%s", end.FirstBy, c)

@@ -277,6 +277,16 @@ func testCloses(t *testing.T, w *Watcher, ln *net.TCPListener) {
 			c.await(t, SawRST, Peer)
 			c.close(t, false)
 		}, ResetAfterFIN, Peer, Peer, []tcpwire.State{tcpwire.CloseWait}},
+		{"the peer closes and resets before its end is told", func(t *testing.T, c watched) {
+			c.flow.mu.Lock() // epoll's news waits
+			c.client.Close()
+			waitState(t, c.server, tcpwire.CloseWait)
+			c.server.Write([]byte("data"))
+			waitState(t, c.server, tcpwire.Closed)
+			c.flow.mu.Unlock()
+			c.flow.Ended(true)
+			c.close(t, false)
+		}, ResetAfterFIN, Peer, Peer, nil},
 		{"we close with unread bytes", func(t *testing.T, c watched) {
 			c.client.Write([]byte("data"))
 			waitReadable(t, c.server)

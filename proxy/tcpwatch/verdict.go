@@ -56,7 +56,7 @@ var verdicts = [...]struct{ name, words string }{
 	AbortedHere:     {"aborted_here", "we reset the connection"},
 	UnreadHere:      {"unread_here", "we closed with unread bytes, so the kernel sent RST instead of FIN"},
 	ResetThere:      {"reset_there", "the peer reset the connection"},
-	ResetAfterFIN:   {"reset_after_fin", "the peer closed first, and answered what we still sent with a reset, as one does that does not wait for close_notify"},
+	ResetAfterFIN:   {"reset_after_fin", "the peer closed first, and answered what we still sent with a reset: nobody was left to read it, be it only our close_notify"},
 	ResetAfterClose: {"reset_after_close", "a reset ended it after our close: the peer answered our FIN with data, as a late close_notify does, or reset it"},
 	Dismissed:       {"dismissed", "we closed first and kept nothing: once our FIN was acknowledged, our kernel sent RST and forgot the connection"},
 	FinWait2Expired: {"fin_wait_2_expired", "the peer acknowledged our FIN but never closed: it sits in CLOSE-WAIT"},
