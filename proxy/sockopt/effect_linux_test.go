@@ -30,6 +30,7 @@ func listenTUN(t *testing.T, o sockopt.Options) *net.TCPListener {
 
 func listenAt(t *testing.T, address string, o sockopt.Options) *net.TCPListener {
 	t.Helper()
+	tcptest.NeedsAddress(t, address)
 	o.Strict = true
 	ln, _, err := sockopt.Listen(t.Context(), "tcp", address, o)
 	if err != nil {

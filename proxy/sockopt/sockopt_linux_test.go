@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"mtlsproxy/proxy/tcptest"
 )
 
 // everything is an Options with every unprivileged option asked for.
@@ -50,6 +52,9 @@ func everything() Options {
 
 func listen(t *testing.T, network, address string, o Options) (net.Listener, map[string]Setting) {
 	t.Helper()
+	if network == "tcp" {
+		tcptest.NeedsAddress(t, address)
+	}
 	ln, settings, err := Listen(t.Context(), network, address, o)
 	if err != nil {
 		t.Fatalf("Listen(%s, %s) = %v", network, address, err)

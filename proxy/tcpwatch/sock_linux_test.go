@@ -12,12 +12,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mtlsproxy/proxy/tcptest"
 	"mtlsproxy/proxy/tcpwire"
 )
 
 // listen opens a listener with TCP_SAVE_SYN and calls set on its descriptor.
 func listen(t testing.TB, address string, set ...func(fd int) error) *net.TCPListener {
 	t.Helper()
+	tcptest.NeedsAddress(t, address)
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var errs []error
 		err := c.Control(func(fd uintptr) {
