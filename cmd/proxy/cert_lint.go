@@ -62,7 +62,8 @@ func printLint(cmd *cobra.Command, certificates int, found []lintFinding, output
 		count[f.Severity]++
 		fmt.Fprintf(&b, "%-5s  %d %s  %s  (%s)\n", f.Severity, f.Certificate, f.Subject, f.Message, f.ID)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d certificates: %d errors, %d warnings, %d notes\n", certificates, count[lintError], count[lintWarn], count[lintNote])
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s, %s, %s\n", plural(certificates, "certificate"),
+		plural(count[lintError], "error"), plural(count[lintWarn], "warning"), plural(count[lintNote], "note"))
 	var err error
 	if output == "json" {
 		err = writeJSONTo(cmd.OutOrStdout(), found)

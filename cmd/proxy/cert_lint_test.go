@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,5 +64,27 @@ func TestLintOfTheCatalogue(t *testing.T) {
 				t.Errorf("a good CA: %+v", f)
 			}
 		}
+	}
+}
+
+func TestLintCounts(t *testing.T) {
+	dir := t.TempDir()
+	leaf := filepath.Join(dir, "alice")
+	for _, args := range [][]string{{"ca", "init", "--dir", dir}, {"cert", "issue", "alice", "--client", "--dir", dir, "--out", leaf}} {
+		if code := execute(args, strings.NewReader(""), io.Discard, io.Discard); code != exOK {
+			t.Fatalf("%v: exit code %d", args, code)
+		}
+	}
+	var stderr strings.Builder
+	execute([]string{"cert", "lint", leaf + ".pem"}, strings.NewReader(""), io.Discard, &stderr)
+	if got, want := stderr.String(), "2 certificates: 0 errors, 1 warning, 0 notes\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWhatIsNotWatchedIsLookedAt(t *testing.T) {
+	got := unwatched(errors.New("watching directory ca: permission denied"), 30*time.Second)
+	if want := "watching directory ca: permission denied; changes are found every 30s only (reload.poll), or at a SIGHUP"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"mtlsproxy/certs"
@@ -115,10 +116,15 @@ func (svc *service) watch(ctx context.Context, files []string, since certs.Look)
 		return w
 	}
 	if err := watcher.Degraded(); err != nil {
-		svc.log.Emit(processEvent(event.CertWarning{Kind: "watch", Key: "reload.watch", Detail: err.Error()}))
+		svc.log.Emit(processEvent(event.CertWarning{Kind: "watch", Key: "reload.watch", Detail: unwatched(err, poll)}))
 	}
 	w.cancel, w.seen = cancel, watcher.Changes()
 	return w
+}
+
+// unwatched says what becomes of files whose changes the system does not tell of.
+func unwatched(why error, poll time.Duration) string {
+	return fmt.Sprintf("%v; changes are found every %v only (reload.poll), or at a SIGHUP", why, poll)
 }
 
 // Changes returns the channel on which changes are told.
