@@ -25,3 +25,46 @@ func TestAResetThatTheReaderMetFirst(t *testing.T) {
 		t.Errorf("got %v, want the peer's RST alone", tells)
 	}
 }
+
+// owner is a teller that has the connection.
+type owner struct {
+	*teller
+	broke    chan bool
+	released int
+}
+
+func (o *owner) Broke(silent bool) { o.broke <- silent }
+func (o *owner) Released()         { o.released++ }
+
+func TestAnOwnerKnowsOfAResetThatNobodyReads(t *testing.T) {
+	client, server := pair(t, listen(t, "127.0.0.1:0"))
+	snap, err := Open(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &owner{teller: newTeller(), broke: make(chan bool, 2)}
+	f, err := startT(t, Options{Tiers: []Source{Sock}, Gauge: -1}).Watch(server, snap, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.CloseWrite() // which is no break
+	time.Sleep(2 * listenAfter)
+	client.SetLinger(0)
+	client.Close()
+	select {
+	case silent := <-o.broke:
+		if silent {
+			t.Error("it is told as one that did not answer")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was told of the reset")
+	}
+	f.Closing(&Leave{})
+	server.Close()
+	f.Closed()
+	f.Closed()
+	f.hungUp(true, time.Now())
+	if len(o.broke) != 0 || o.released != 1 {
+		t.Errorf("told of %d more breaks, released %d times; want none, and once", len(o.broke), o.released)
+	}
+}
