@@ -47,6 +47,7 @@ func (s *session) heard(h *tls.ClientHelloInfo) {
 func (s *session) handshake() bool {
 	s.shaking = true
 	defer s.rest()
+	defer s.dwindle()
 	if s.compute() != nil || !s.deadline(s.handshakeBy()) {
 		return false
 	}

@@ -26,6 +26,7 @@ type Listener struct {
 	open     gate // connections
 	fresh    gate // connections that have not been let in
 	shaking  gate // handshakes that compute
+	large    gate // handshakes that send more than usual
 	sources  perAddress
 
 	newcomers    newcomers  // who have a place at fresh

@@ -38,6 +38,7 @@ type session struct {
 	shaking       bool                // the handshake is going on …
 	computing     bool                // … and has a turn at the CPU
 	begun         bool                // it has had one
+	large         bool                // it has a place among the large ones
 	tlsDone       bool                // the handshake is finished
 	decision      policy.Decision     // made in VerifyConnection
 	presented     []*x509.Certificate // what it was made about

@@ -123,14 +123,19 @@ func (t *tap) listen(p []byte) (int, error) {
 	began := time.Now()
 	n, err := t.Conn.Read(p)
 	done := time.Now()
-	t.waiting.Store(0)
 	t.in.Add(int64(n))
 	t.when.sawRead(n, t.age(began), t.age(done))
 	if n > 0 {
 		t.heard(p[:n], done)
 	}
 	if err != nil {
+		t.waiting.Store(0)
 		t.note(err)
+		return n, err
+	}
+	err = t.session.enlarge()
+	t.waiting.Store(0)
+	if err != nil {
 		return n, err
 	}
 	return n, t.session.compute()

@@ -77,6 +77,12 @@ var explanations = [reasonCount]Explanation{
 		FixClient: "keep connections open and reuse them, or resume sessions",
 		FixServer: "raise limits.max_handshakes, or set limits.on_limit: wait",
 	},
+	LimitLargeHandshakes: {
+		What:      "too many clients sent more than 16 KiB in their handshakes at once",
+		Why:       "what a client sends before it is let in takes memory; an honest one sends 2 to 6 KiB, so 64 at once may send more, and others wait until one of these is done",
+		FixClient: "send the certificates between the client's and the CA's only, and not a whole bundle",
+		FixServer: "look for a flood of oversized handshakes (limits.per_ip_unauthenticated bounds single sources)",
+	},
 	LimitRate: {
 		What:      "connections arrive faster than limits.accept_rate allows",
 		FixClient: "keep connections open and reuse them",

@@ -20,6 +20,7 @@ const (
 	LimitMadeRoom
 	LimitPerIPUnauthenticated
 	LimitHandshakes
+	LimitLargeHandshakes
 	LimitRate
 	LimitPerIP
 	LimitDescriptors
@@ -118,6 +119,7 @@ var reasons = [reasonCount]struct {
 	LimitMadeRoom:             {"limit_made_room", ClassLimit},
 	LimitPerIPUnauthenticated: {"limit_per_ip_unauthenticated", ClassLimit},
 	LimitHandshakes:           {"limit_handshakes", ClassLimit},
+	LimitLargeHandshakes:      {"limit_large_handshakes", ClassLimit},
 	LimitRate:                 {"limit_rate", ClassLimit},
 	LimitPerIP:                {"limit_per_ip", ClassLimit},
 	LimitDescriptors:          {"limit_descriptors", ClassLimit},

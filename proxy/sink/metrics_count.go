@@ -65,7 +65,7 @@ func (l *listenerMetrics) decided(rule string, allowed bool) {
 func (l *listenerMetrics) closed(b *event.ConnClosed) {
 	if b.Cause == event.CauseLimit {
 		l.rejected.of(b.Reason).Inc()
-		if b.Reason != event.LimitHandshakes && b.Reason != event.LimitMadeRoom {
+		if b.Reason != event.LimitHandshakes && b.Reason != event.LimitLargeHandshakes && b.Reason != event.LimitMadeRoom {
 			return // turned away at accept: it never counted as open
 		}
 	}
