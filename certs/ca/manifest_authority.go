@@ -10,6 +10,7 @@ import (
 	"slices"
 )
 
+// authority settles a CA, and has it at hand for what it issues.
 func (w *works) authority(c *manifestCA) error {
 	o := &order{kind: "authority", name: c.name, files: []string{c.name + ".pem", c.name + "-key.pem"}, renew: c.life.renew,
 		spec: fmt.Sprintf("%q %q %s %d %+v %s %s", c.issuer, c.cn, orDefault(c.key, ECDSAP256), c.pathLen, c.constraints, c.life.starts, c.life.lasts)}
@@ -36,6 +37,7 @@ func (w *works) authority(c *manifestCA) error {
 	return err
 }
 
+// parseOwnCert reads a certificate that an earlier run wrote.
 func parseOwnCert(path string, data []byte) (*x509.Certificate, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {

@@ -6,6 +6,7 @@ import (
 	"math/big"
 )
 
+// certificate settles an end entity's certificate, good or bad on purpose.
 func (w *works) certificate(c *manifestLeaf) error {
 	by := w.cas[c.issuer]
 	o := &order{kind: "certificate", name: c.name, files: []string{c.name + ".pem", c.name + "-key.pem"}, renew: c.life.renew, defect: c.defect, stale: by.stale,
