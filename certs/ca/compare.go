@@ -122,10 +122,6 @@ func differs(what string, got, want any) error {
 	return fmt.Errorf("%w: %s is %v, wanted %v", errDiffers, what, got, want)
 }
 
-// SANsOf returns the alternative names of a certificate with their kinds, as
-// [SAN.String] writes them.
-func SANsOf(c *x509.Certificate) []string { return sansOf(c) }
-
 func sansOf(c *x509.Certificate) []string {
 	var out []string
 	for _, s := range c.DNSNames {
