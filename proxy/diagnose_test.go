@@ -444,3 +444,29 @@ func TestASignatureMismatchNamesBothSides(t *testing.T) {
 		})
 	}
 }
+
+// The refusal of a chain is told when it was decided, which is before the alert that
+// follows from it.
+func TestVerifyIsToldWhenItWasDecided(t *testing.T) {
+	l := newLab(t, echo, func(s *proxy.Settings) { s.ClientAuth.OwnVerification = true })
+	conn := l.raw()
+	shake(func(l *lab, c *tls.Config) { c.GetClientCertificate = give(l.bad(ca.Expired)) })(t, l, conn)
+	conn.Close()
+	l.closed()
+	var verified, alerted time.Time
+	var verify event.Verify
+	for _, e := range l.events.All() {
+		switch b := e.Body.(type) {
+		case event.Verify:
+			verified, verify = e.Time, b
+		case event.Alert:
+			alerted = e.Time
+		}
+	}
+	if verify.Result != "failed" || verify.Reason != event.ClientCertExpired || verify.Duration <= 0 {
+		t.Errorf("%+v", verify)
+	}
+	if verified.IsZero() || verified.After(alerted) {
+		t.Errorf("verified at %s, the alert was sent at %s:\n%s", verified, alerted, l.journal())
+	}
+}

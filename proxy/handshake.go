@@ -135,12 +135,20 @@ func (s *session) refuse(err error, over time.Duration) {
 	}
 }
 
-// tellRefusal tells at which step a client with a certificate was refused.
+// tellRefusal tells at which step a client with a certificate was refused, at the
+// time it was; when crypto/tls refused it is not known.
 func (s *session) tellRefusal(d *diagnosis) {
-	if s.decision.Cause == policy.CauseRules {
+	when := &s.tap.when
+	decided := s.about.Started.Add(when.decided)
+	failed := event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail}
+	switch {
+	case when.decided == 0:
+		s.emit(time.Now(), failed)
+	case s.decision.Cause == policy.CauseRules:
 		s.tellVerdict()
-		s.emit(time.Now(), s.policyDecision())
-		return
+		s.emit(decided, s.policyDecision())
+	default:
+		failed.Duration = when.decided - when.presented
+		s.emit(decided, failed)
 	}
-	s.emit(time.Now(), event.Verify{Result: "failed", Reason: d.Reason, Detail: d.Detail})
 }
