@@ -59,7 +59,7 @@ var bodies = []Body{
 	HandshakeReported{Failure{Rule: "team"}}, PolicyDecision{}, PolicyDecision{Policy: "x", Nearest: "y"}, Recheck{}, ProbeSeen{}, LimitHit{}, ConnClosed{}, UpstreamDialed{}, UpstreamFailed{},
 	TCPSYN{Attempt: 2, Segment: &Segment{Numbered: true, Seq: 1, Ack: 1, Bytes: true, Flags: "SYN", MSS: 1460, SACK: true, Timestamps: true}}, TCPSYNACK{}, TCPState{},
 	TCPRetransmit{Timeout: true, Attempt: 2}, TCPFIN{First: true}, TCPRST{}, TCPTimeWait{Expires: 1, Verdict: "closed_here", Words: "w", First: ProxySide, Passed: []Passage{{}}, Witness: Witness{"sock", "exact"}}, TCPHalfOpen{},
-	ProxyStart{}, ProxyReady{Telemetry: "x"}, Readiness{}, Readiness{Ready: true}, ProxyDraining{}, ProxyStop{Pending: 1}, TCPTiers{Active: []string{"sock"}, Missing: []TCPTier{{Tier: "packet", Need: "CAP_NET_RAW"}}, Unasked: []TCPTier{{Tier: "sockops", Detail: "not asked for"}}, Note: "x"}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertWarning{},
+	ProxyStart{}, ProxyReady{Telemetry: "x"}, Readiness{}, Readiness{Ready: true}, ProxyDraining{}, ProxyStop{Pending: 1}, TCPTiers{Active: []string{"sock"}, Missing: []TCPTier{{Tier: "packet", Need: "CAP_NET_RAW"}}, Unasked: []TCPTier{{Tier: "sockops", Detail: "not asked for"}}, Note: "x"}, ConfigLoaded{}, ConfigRejected{}, CertLoaded{}, CertExpiring{}, CertWarning{},
 	SocketOption{}, SocketOptions{Options: []SocketOption{{Key: "nodelay", Asked: "true", Got: "true"}}}, AcceptPaused{}, LimitLowered{}, LogDropped{}, AdminUnavailable{}, Panic{},
 }
 

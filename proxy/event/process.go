@@ -186,7 +186,37 @@ func (b CertLoaded) Tell(f Facts) {
 	f.Int("count", int64(b.Count))
 }
 
-// CertWarning: a certificate in use will soon, or does already, need attention.
+// CertExpiring: a certificate that is served has less than a tenth of its life left.
+type CertExpiring struct {
+	Kind     string // server
+	Key      string // where the configuration names it
+	File     string
+	Subject  string
+	Serial   string
+	NotAfter time.Time
+	DaysLeft int // whole days
+	Detail   string
+}
+
+// Name returns "cert.expiring".
+func (CertExpiring) Name() string { return "cert.expiring" }
+
+// Level returns [Warn].
+func (CertExpiring) Level() Level { return Warn }
+
+// Tell implements [Body].
+func (b CertExpiring) Tell(f Facts) {
+	f.Text("kind", b.Kind)
+	f.Text("key", b.Key)
+	f.Text("file", b.File)
+	f.Text("subject", b.Subject)
+	f.Text("serial", b.Serial)
+	f.Time("not_after", b.NotAfter)
+	f.Int("days_left", int64(b.DaysLeft))
+	f.Text("detail", b.Detail)
+}
+
+// CertWarning: a certificate file in use deserves attention for another reason.
 type CertWarning struct {
 	Kind   string
 	Key    string

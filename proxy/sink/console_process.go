@@ -49,6 +49,12 @@ func (c *consoleEncoder) process(b event.Body) bool {
 		c.configRejected(b)
 	case event.CertLoaded:
 		c.certLoaded(b)
+	case event.CertExpiring:
+		c.start(warning, '!', "cert")
+		c.column(1, b.Kind, 0)
+		c.say(b.File)
+		c.say(bracketed(b.Key))
+		c.finally(b.Detail)
 	case event.CertWarning:
 		c.start(warning, '!', "cert")
 		c.column(1, b.Kind, 0)
