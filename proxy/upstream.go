@@ -17,7 +17,7 @@ import (
 )
 
 // Upstream is where connections go: one service, at one or more addresses. It
-// is constant while in use; Dial may be called concurrently.
+// is constant while in use.
 type Upstream struct {
 	Name      string
 	Addresses []Address
@@ -77,7 +77,6 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 	if u.Balance == RoundRobin {
 		begin = int((u.next.Add(1) - 1) % uint32(len(u.Addresses)))
 	}
-	u.once.Do(func() { u.dialer = sockopt.Dialer(u.Socket, u.dialTimeout()) })
 	var last error
 	for i := range u.Addresses {
 		a := attempt{
@@ -87,14 +86,8 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 			last:    i == len(u.Addresses)-1,
 		}
 		var conn net.Conn
-		conn, a.err = from(u.dialer, a.address.Network).DialContext(ctx, a.address.Network, a.address.Address)
+		conn, a.err = u.dialOne(ctx, a.address)
 		a.duration = time.Since(a.began)
-		if a.err == nil {
-			if err := sockopt.Dialed(conn, &u.Socket); err != nil {
-				conn.Close()
-				a.err = err
-			}
-		}
 		if a.err == nil {
 			return conn, a, nil
 		}
@@ -106,6 +99,32 @@ func (u *Upstream) dial(ctx context.Context, failed func(attempt)) (net.Conn, at
 		}
 	}
 	return nil, attempt{}, last
+}
+
+// dialOne tries one address, with the upstream's socket options.
+func (u *Upstream) dialOne(ctx context.Context, a Address) (net.Conn, error) {
+	u.once.Do(func() { u.dialer = sockopt.Dialer(u.Socket, u.dialTimeout()) })
+	conn, err := from(u.dialer, a.Network).DialContext(ctx, a.Network, a.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := sockopt.Dialed(conn, &u.Socket); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Reach reports whether an address of the upstream can be reached as a client's
+// connection would reach it, from the same source and within DialTimeout, and lets
+// go of it at once. The error says why not, for people. It may be called
+// concurrently.
+func (u *Upstream) Reach(ctx context.Context, a Address) error {
+	conn, err := u.dialOne(ctx, a)
+	if err != nil {
+		return errors.New(dialFault(err))
+	}
+	return conn.Close()
 }
 
 // dialTimeout bounds one attempt.

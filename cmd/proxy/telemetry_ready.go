@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -90,14 +89,7 @@ func (t *telemetry) reach(ctx context.Context) error {
 func reachOne(ctx context.Context, u *proxy.Upstream) error {
 	answers := make(chan error, len(u.Addresses))
 	for _, a := range u.Addresses {
-		go func() {
-			var d net.Dialer
-			conn, err := d.DialContext(ctx, a.Network, a.Address)
-			if err == nil {
-				conn.Close()
-			}
-			answers <- err
-		}()
+		go func() { answers <- u.Reach(ctx, a) }()
 	}
 	var texts []string
 	var reached bool

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"mtlsproxy/proxy"
 	"mtlsproxy/proxy/event"
 	"mtlsproxy/proxy/sink"
+	"mtlsproxy/proxy/sockopt"
 )
 
 func TestReadinessFollowsTheServedCertificates(t *testing.T) {
@@ -67,6 +69,12 @@ func TestAnUpstreamIsReachedAtAnyOfItsAddresses(t *testing.T) {
 	w.inUse.Store(&inUse{upstreams: []*proxy.Upstream{either, neither}})
 	if err := w.reach(ctx); err == nil || !strings.Contains(err.Error(), "no address of upstream neither answers") {
 		t.Errorf("one upstream of two is away: %v", err)
+	}
+	from := sockopt.Default()
+	from.Source = netip.MustParseAddr("192.0.2.1") // of no interface, RFC 5737
+	w.inUse.Store(&inUse{upstreams: []*proxy.Upstream{{Name: "elsewhere", Addresses: []proxy.Address{open}, Socket: from}}})
+	if err := w.reach(ctx); err == nil || !strings.Contains(err.Error(), "192.0.2.1") {
+		t.Errorf("it cannot be dialed from its source: %v", err)
 	}
 }
 
