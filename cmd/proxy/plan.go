@@ -153,11 +153,10 @@ func (m *planner) keyPairs(key string, t *configs.ListenerTLS) []*certs.KeyPair 
 		held := loaded("server", key+"."+name, c.Cert, []*x509.Certificate{pair.Leaf})
 		for _, w := range pair.Warnings {
 			if w.Code == certs.WarnExpiresSoon {
-				m.found(configs.SevWarning, held.Key, "%s", w)
-				m.plan.news = append(m.plan.news, expiring(&held, w))
-				continue
+				m.remark(held.Key, w, event.CertExpiring{CertLoaded: held, Detail: w.Text})
+			} else {
+				m.warn("server", held.Key, w)
 			}
-			m.warn("server", held.Key, w)
 		}
 		m.plan.news = append(m.plan.news, held)
 		out = append(out, pair)
@@ -218,15 +217,13 @@ func rechecks(names map[string]configs.ServerName) map[string]proxy.Recheck {
 }
 
 func (m *planner) warn(kind, key string, w certs.Warning) {
-	m.found(configs.SevWarning, key, "%s", w)
-	m.plan.news = append(m.plan.news, event.CertWarning{Kind: kind, Key: key, File: w.Path, Detail: w.Text})
+	m.remark(key, w, event.CertWarning{Kind: kind, Key: key, File: w.Path, Detail: w.Text})
 }
 
-// expiring tells of a certificate that was loaded, and has not long to go.
-func expiring(c *event.CertLoaded, w certs.Warning) event.CertExpiring {
-	return event.CertExpiring{
-		Kind: c.Kind, Key: c.Key, File: c.File, Subject: c.Subject, Serial: c.Serial, NotAfter: c.NotAfter, DaysLeft: c.DaysLeft, Detail: w.Text,
-	}
+// remark has a warning told, and news of it once the plan is in force.
+func (m *planner) remark(key string, w certs.Warning, news event.Body) {
+	m.found(configs.SevWarning, key, "%s", w)
+	m.plan.news = append(m.plan.news, news)
 }
 
 // loaded tells what is in a file: the certificate that runs out first stands for

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +16,12 @@ import (
 // tenth of its life is left; until then it is only loaded.
 func TestACertificateNearItsEndIsToldAsExpiring(t *testing.T) {
 	const day = 24 * time.Hour
+	lab := newPolicyLab(t)
+	private, err := x509.MarshalPKCS8PrivateKey(lab.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.write(t, "server-key.pem", "PRIVATE KEY", private)
 	for _, tt := range []struct {
 		name     string
 		left     time.Duration
@@ -32,7 +33,12 @@ func TestACertificateNearItsEndIsToldAsExpiring(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			end := time.Now().Add(tt.left).Truncate(time.Second)
-			cert, key := writeSelfSigned(t, end.Add(-100*day), end)
+			cert, key := lab.path("server.pem"), lab.path("server-key.pem")
+			template := &x509.Certificate{
+				SerialNumber: big.NewInt(42), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+				NotBefore: end.Add(-100 * day), NotAfter: end, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			}
+			lab.sign(t, "server.pem", template, template)
 			m := planner{plan: &plan{policies: &policyPlan{}}}
 			m.keyPairs("listeners.main.tls.certificates", &configs.ListenerTLS{
 				CertificateNames: []string{"default"}, Certificates: map[string]configs.Certificate{"default": {Cert: cert, Key: key}},
@@ -60,30 +66,4 @@ func TestACertificateNearItsEndIsToldAsExpiring(t *testing.T) {
 			}
 		})
 	}
-}
-
-// writeSelfSigned writes a certificate for localhost, and its key, into files.
-func writeSelfSigned(t *testing.T, from, until time.Time) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := x509.Certificate{
-		SerialNumber: big.NewInt(42), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem")
-	writeTestFile(t, certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
-	writeTestFile(t, keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
-	return certFile, keyFile
 }

@@ -50,17 +50,9 @@ func (c *consoleEncoder) process(b event.Body) bool {
 	case event.CertLoaded:
 		c.certLoaded(b)
 	case event.CertExpiring:
-		c.start(warning, '!', "cert")
-		c.column(1, b.Kind, 0)
-		c.say(b.File)
-		c.say(bracketed(b.Key))
-		c.finally(b.Detail)
+		c.certWarning(event.CertWarning{Kind: b.Kind, Key: b.Key, File: b.File, Detail: b.Detail})
 	case event.CertWarning:
-		c.start(warning, '!', "cert")
-		c.column(1, b.Kind, 0)
-		c.say(b.File)
-		c.say(bracketed(b.Key))
-		c.finally(b.Detail)
+		c.certWarning(b)
 	case event.SocketOptions:
 		c.socketOptions(b)
 	case event.SocketOption:
@@ -140,6 +132,14 @@ func (c *consoleEncoder) certLoaded(b event.CertLoaded) {
 		c.say("until " + b.NotAfter.UTC().Format("2006-01-02") + " (" + counted(b.DaysLeft, "day", "days") + " left)")
 	}
 	c.finally(b.File)
+}
+
+func (c *consoleEncoder) certWarning(b event.CertWarning) {
+	c.start(warning, '!', "cert")
+	c.column(1, b.Kind, 0)
+	c.say(b.File)
+	c.say(bracketed(b.Key))
+	c.finally(b.Detail)
 }
 
 // socketOptions names the options that came out otherwise than they were asked

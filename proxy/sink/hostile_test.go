@@ -53,7 +53,7 @@ func hostileEvents(s string) []event.Event {
 		event.LimitHit{Action: s, Key: s}, event.Panic{Value: s, Stack: s + "\n\t" + s}, event.ConfigRejected{Trigger: s, Findings: []string{s, s}, NeedsRestart: []string{s}},
 		event.ConfigLoaded{Trigger: s, Changed: []string{s}}, event.ProxyStart{Version: s, Config: s},
 		event.ProxyReady{Listeners: []event.ListenerReady{{Name: s, Address: s, Upstream: s, ClientAuth: s}}},
-		event.CertLoaded{Kind: s, Subject: s, Serial: s, File: s}, event.CertWarning{Kind: s, Detail: s, File: s, Key: s}, event.CertExpiring{Kind: s, Detail: s, File: s, Key: s, Subject: s, Serial: s},
+		event.CertLoaded{Kind: s, Subject: s, Serial: s, File: s}, event.CertWarning{Kind: s, Detail: s, File: s, Key: s}, event.CertExpiring{CertLoaded: event.CertLoaded{Kind: s, File: s, Key: s, Subject: s, Serial: s}, Detail: s},
 		event.SocketOptions{Listener: s, Object: s, Options: []event.SocketOption{{Key: "k", Asked: s, Got: s + s}}},
 		event.SocketOption{Listener: s, Object: s, Option: s, Key: s, Asked: s, Got: s, Need: s, Note: s, Err: s}, event.AcceptPaused{Listener: s, Detail: s}, event.LimitLowered{Listener: s, Key: s},
 	} {

@@ -57,8 +57,8 @@ var samples = []struct {
 		NotAfter: started.Add(40 * 24 * time.Hour), DaysLeft: 39, Count: 1}},
 	{nil, event.CertLoaded{Kind: "client_ca", Key: "listeners.main.tls.client_ca", File: "certs/clients.pem", Subject: "CN=Demo Root", Serial: "02",
 		NotAfter: started.Add(36 * time.Hour), DaysLeft: 1, Count: 2}},
-	{nil, event.CertExpiring{Kind: "server", Key: "listeners.main.tls.cert", File: "certs/server.pem", Subject: "CN=localhost", Serial: "01ff",
-		NotAfter: started.Add(53 * time.Hour), DaysLeft: 2, Detail: "CN=localhost expires in 2 days (2026-11-24)"}},
+	{nil, event.CertExpiring{CertLoaded: event.CertLoaded{Kind: "server", Key: "listeners.main.tls.cert", File: "certs/server.pem",
+		Subject: "CN=localhost", Serial: "01ff", NotAfter: started.Add(53 * time.Hour), DaysLeft: 2}, Detail: "CN=localhost expires in 2 days (2026-11-24)"}},
 	{nil, event.CertWarning{Kind: "server", Key: "listeners.main.tls.cert", File: "certs/server.pem", Detail: "CN=localhost has no DNS name and no IP address as subject alternative name; clients that check names will refuse it"}},
 	{nil, event.SocketOptions{Listener: "main", Object: "client", Options: []event.SocketOption{
 		{Option: "TCP_NODELAY", Key: "nodelay", Asked: "true", Got: "true"},
