@@ -29,8 +29,8 @@ type WatchOptions struct {
 	Files []string
 
 	// Since is what the files were when they were last read. What has become of
-	// them since is a change, told after Debounce. If zero, they count from the start of the
-	// watch.
+	// them since is a change, told after Debounce. If zero, they count from the
+	// start of the watch.
 	Since Look
 
 	// Debounce is how long it must have been quiet before a change is told;

@@ -4,7 +4,7 @@
 // and answers nothing by itself: every state of the kernel's end can be held as long
 // as one likes, and every segment looked at.
 //
-// All but [Pair], a connection over loopback, and [NeedsAddress] needs Linux and a kernel that lets the
-// caller make user namespaces; tests are skipped, with the reason, where that is not
-// so.
+// All but [Pair], a connection over loopback, and [NeedsAddress] needs Linux and a
+// kernel that lets the caller make user namespaces; tests are skipped, with the
+// reason, where that is not so.
 package tcptest

@@ -14,8 +14,8 @@ import (
 var unfinished = StatesOf(tcpwire.FinWait1, tcpwire.FinWait2, tcpwire.Closing, tcpwire.LastAck)
 
 // steps are when a closed connection is asked for, after the close, or a little
-// later: at the next beat, when most are over, and then those that are not. Then it is asked for every
-// few seconds.
+// later: at the next beat, when most are over, and then those that are not. Then it
+// is asked for every few seconds.
 var steps = [...]time.Duration{beat, 50 * time.Millisecond, 250 * time.Millisecond, time.Second}
 
 const (
