@@ -77,6 +77,8 @@ func newSurvey(ports []uint16) *Survey {
 // Dialed returns the cookies of the connections we dialed that are followed, open
 // or closed.
 func (w *Watcher) Dialed() map[uint64]struct{} {
+	w.inHand.Lock()
+	defer w.inHand.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	cookies := make(map[uint64]struct{})

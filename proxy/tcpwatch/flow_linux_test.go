@@ -495,6 +495,24 @@ func TestFinWait2IsFollowedToItsEnd(t *testing.T) {
 	}
 }
 
+// A closed connection counts as followed until its end is told, also while the
+// kernel is being asked for it.
+func TestWhatIsAskedForCountsAsFollowed(t *testing.T) {
+	w := startT(t, sockOnly)
+	c := watchT(t, w)
+	c.close(t, false)
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end) && w.Stats().Lookups < 6; {
+		accepted, _ := w.Census()
+		counted := 0
+		for _, n := range accepted {
+			counted += n
+		}
+		if n := w.Stats().Pending; n != 1 || counted != 1 {
+			t.Fatalf("%d pending, %v in the census, want the one", n, accepted)
+		}
+	}
+}
+
 func TestCensus(t *testing.T) {
 	w := startT(t, sockOnly)
 	watchT(t, w) // stays open

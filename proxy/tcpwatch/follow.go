@@ -189,6 +189,8 @@ func (w *Watcher) askDue(now time.Time) {
 // askSome asks for some of the closed connections whose time has come, and puts
 // back those that are not over. It reports whether there may be more.
 func (w *Watcher) askSome(now time.Time) (more bool) {
+	w.inHand.Lock()
+	defer w.inHand.Unlock()
 	some, at := w.asking[:0], w.instant(now)
 	w.mu.Lock()
 	for len(w.pending) > 0 && w.pending[0].next <= at && len(some) < askAtOnce {
@@ -258,6 +260,8 @@ func (w *Watcher) askAll(now time.Time) {
 		}
 		return true
 	})
+	w.inHand.Lock()
+	defer w.inHand.Unlock()
 	w.mu.Lock()
 	w.stats.Dumps++
 	if err != nil {

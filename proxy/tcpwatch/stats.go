@@ -24,10 +24,12 @@ type Stats struct {
 
 // Stats returns the counters.
 func (w *Watcher) Stats() Stats {
+	w.inHand.Lock()
 	w.mu.Lock()
 	s := w.stats
 	s.Watched, s.Pending = len(w.flows), len(w.pending)
 	w.mu.Unlock()
+	w.inHand.Unlock()
 	s.Late, s.Deaf = w.late.Load(), w.deaf.Load()
 	w.early.tally(&s)
 	for _, t := range w.higher {
@@ -40,6 +42,7 @@ func (w *Watcher) Stats() Stats {
 // they were last known to be in, under the numbers of Linux. It asks the kernel
 // nothing: while a connection is open, only what its end does is known.
 func (w *Watcher) Census() (accepted, dialed [tcpwire.BoundInactive + 1]int) {
+	w.inHand.Lock()
 	w.mu.Lock()
 	flows := make([]*Flow, 0, len(w.flows)+len(w.pending))
 	for _, f := range w.flows {
@@ -47,6 +50,7 @@ func (w *Watcher) Census() (accepted, dialed [tcpwire.BoundInactive + 1]int) {
 	}
 	flows = append(flows, w.pending...)
 	w.mu.Unlock()
+	w.inHand.Unlock()
 	for _, f := range flows {
 		f.mu.Lock()
 		state := f.state

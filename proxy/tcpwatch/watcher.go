@@ -80,6 +80,11 @@ type Watcher struct {
 	asked   []int // whose they are, in asking
 	answers [askAtOnce]lookup
 
+	// Held, and taken before mu, while closed connections that are being asked for
+	// are not in pending: who counts those that are followed waits until they are
+	// back.
+	inHand sync.Mutex
+
 	mu       sync.Mutex // protects what follows
 	closed   bool
 	flows    map[uint64]*Flow // by the key in epoll's event
@@ -87,7 +92,7 @@ type Watcher struct {
 	byCookie map[uint64]*Flow // where the sockops tier works
 	byTuple  map[tuple]*Flow  // where the packet tier works
 	lastKey  uint64
-	pending  pendingFlows // closed connections, by when to ask next
+	pending  pendingFlows // closed connections, by when to ask next; see inHand
 	holding  []heldFlow   // in order of time
 	due      time.Time    // of what comes next, which poll is set to
 	nextDump time.Time
